@@ -1,0 +1,7 @@
+#include "../fastbp.h"
+#include "../target.h"
+#define FB_REAL 64
+#include "../simd/real.h"
+#include "../simd/scalar.h"
+#include "../kernels/all.h"
+const fb_kernels fb_baseline_f64 = FB_KERNELS("baseline");

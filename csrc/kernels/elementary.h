@@ -1,0 +1,103 @@
+/* exp and log from polynomials of one evaluation order: the same bits for any vector width, under 2 ulp.
+ *
+ * The coefficients are minimax, from csrc/coefficients.py, which states what each polynomial stands for. */
+#if FB_REAL == 32
+static const real EXP_Q[] = {0.5000000062f, 0.1666654317f, 0.04166628261f, 0.008366564724f, 0.001394641591f};
+static const real LOG_Q[] = {0.666667542f, 0.3997973983f, 0.2982128431f};
+enum { EXP_TERMS = 5, LOG_TERMS = 3 };
+static const real LN2_HIGH = 0.693145751953125f, LN2_LOW = 1.42860682031e-6f; /* 15 bits, so that n LN2_HIGH is exact */
+static const real ROUND = 12582912.0f;                     /* 1.5 * 2^23: x + ROUND - ROUND is x to the nearest integer */
+static const real EXP_LOWEST = -104.0f, EXP_HIGHEST = 89.0f; /* e^x is 0 and infinity beyond */
+static const real SMALLEST_NORMAL = 1.17549435e-38f, TO_NORMAL = 16777216.0f; /* 2^-126, 2^24 */
+static const bits ONE = 0x3f800000u, MANTISSA_BITS = 0x007fffffu, MAGNITUDE_BITS = 0x7fffffffu;
+static const bits EXPONENT_READER = 0x4b000000u; /* 2^23, whose low bits read as an integer */
+static const real EXPONENT_BIAS = 8388608.0f + 127.0f;
+#else
+static const real EXP_Q[] = {0.5000000000000005488,    0.1666666666666668586,    0.04166666666657417699, 0.00833333333331467887,
+                             0.001388888893222942103,  0.0001984126990284363334, 0.00002480150460338006746,
+                             2.755722811911063386e-6, 2.762626974687714613e-7,  2.511442134806511996e-8};
+static const real LOG_Q[] = {0.6666666666666685592, 0.3999999999970177156, 0.2857142868422859981, 0.2222220410180928363,
+                             0.1818329502382453063, 0.1532056422791358103, 0.1473392590777046551};
+enum { EXP_TERMS = 10, LOG_TERMS = 7 };
+static const real LN2_HIGH = 0.693147180559890330187045, LN2_LOW = 5.4979230187083711747e-14; /* 42 bits */
+static const real ROUND = 6755399441055744.0; /* 1.5 * 2^52 */
+static const real EXP_LOWEST = -746.0, EXP_HIGHEST = 710.0;
+static const real SMALLEST_NORMAL = 2.2250738585072014e-308, TO_NORMAL = 9007199254740992.0; /* 2^-1022, 2^53 */
+static const bits ONE = 0x3ff0000000000000u, MANTISSA_BITS = 0x000fffffffffffffu, MAGNITUDE_BITS = 0x7fffffffffffffffu;
+static const bits EXPONENT_READER = 0x4330000000000000u; /* 2^52 */
+static const real EXPONENT_BIAS = 4503599627370496.0 + 1023.0;
+#endif
+static const real LOG2_E = (real)1.4426950408889634074;
+static const real SQRT_2 = (real)1.4142135623730950488;
+
+/* sum_i c[i] x^i by Horner's rule. */
+FB_INLINE vec polynomial(vec x, const real *c, int terms)
+{
+    vec sum = v_set(c[terms - 1]);
+    FB_UNROLL for (int i = terms - 2; i >= 0; i--) sum = v_fma(sum, x, v_set(c[i]));
+    return sum;
+}
+
+FB_INLINE vec v_abs(vec x) { return v_and(x, v_set_bits(MAGNITUDE_BITS)); }
+FB_INLINE vec with_sign_of(vec magnitude, vec x) { return v_or(magnitude, v_and(x, v_set_bits(~MAGNITUDE_BITS))); }
+
+/* 2^n for an integral n in the normal range, given n + ROUND: its low bits are n. */
+FB_INLINE vec power_of_2(vec n_rounded) { return v_add_bits(v_mantissa_left(n_rounded), v_set_bits(ONE)); }
+
+/* x = n ln 2 + r with |r| <= ln(2)/2; returns e^r - 1 and n + ROUND. */
+FB_INLINE vec exp_reduced(vec x, vec *n_rounded)
+{
+    *n_rounded = v_fma(x, v_set(LOG2_E), v_set(ROUND));
+    const vec n = v_sub(*n_rounded, v_set(ROUND));
+    const vec r = v_fnma(n, v_set(LN2_LOW), v_fnma(n, v_set(LN2_HIGH), x));
+    return v_fma(v_mul(r, r), polynomial(r, EXP_Q, EXP_TERMS), r);
+}
+
+/* e^x; scaled in two steps, so that results below the normal range are rounded once and those above overflow. NaN stays. */
+FB_INLINE vec v_exp(vec x)
+{
+    vec n_rounded;
+    x = v_max(v_set(EXP_LOWEST), v_min(v_set(EXP_HIGHEST), x));
+    const vec p = exp_reduced(x, &n_rounded);
+    const vec n = v_sub(n_rounded, v_set(ROUND));
+    const vec half_rounded = v_fma(n, v_set((real)0.5), v_set(ROUND));
+    const vec rest_rounded = v_add(v_sub(n, v_sub(half_rounded, v_set(ROUND))), v_set(ROUND));
+    const vec scale = power_of_2(half_rounded);
+    return v_mul(v_fma(p, scale, scale), power_of_2(rest_rounded));
+}
+
+/* e^x - 1 for 0 <= x < 64: 2^n p + (2^n - 1), where 2^n - 1 is exact or beside the point. NaN stays. */
+FB_INLINE vec exp_minus_1_positive(vec x)
+{
+    vec n_rounded;
+    const vec p = exp_reduced(x, &n_rounded);
+    const vec scale = power_of_2(n_rounded);
+    return v_fma(scale, p, v_sub(scale, v_set(1)));
+}
+
+/* log(x) = e ln 2 + log(1 + f), sqrt(1/2) < 1 + f <= sqrt(2); log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))), s = f / (2 + f). */
+FB_INLINE vec v_log(vec x)
+{
+    const mask subnormal = v_less(x, v_set(SMALLEST_NORMAL));
+    const vec normal = v_select(subnormal, v_mul(x, v_set(TO_NORMAL)), x);
+    const vec lowered = v_select(subnormal, v_set(MANTISSA + 1), v_set(0));
+    vec e = v_sub(v_or(v_mantissa_right(normal), v_set_bits(EXPONENT_READER)), v_set(EXPONENT_BIAS));
+    vec m = v_or(v_and(normal, v_set_bits(MANTISSA_BITS)), v_set_bits(ONE));
+    const mask high = v_less(v_set(SQRT_2), m);
+    m = v_select(high, v_mul(m, v_set((real)0.5)), m);
+    e = v_sub(v_add(e, v_select(high, v_set(1), v_set(0))), lowered);
+
+    const vec f = v_sub(m, v_set(1));
+    const vec s = v_div(f, v_add(f, v_set(2)));
+    const vec z = v_mul(s, s);
+    const vec half_square = v_mul(v_set((real)0.5), v_mul(f, f));
+    const vec R = v_mul(z, polynomial(z, LOG_Q, LOG_TERMS));
+    const vec low = v_fma(s, v_add(half_square, R), v_mul(e, v_set(LN2_LOW)));
+    const vec y = v_fma(e, v_set(LN2_HIGH), v_sub(f, v_sub(half_square, low)));
+
+    const vec infinity = v_div(v_set(1), v_set(0));
+    const vec special = v_select(v_equal(x, v_set(0)), v_sub(v_set(0), infinity),
+                                 v_select(v_equal(x, infinity), infinity, v_set_bits(MAGNITUDE_BITS)));
+    const mask ordinary = v_less(v_set(0), v_select(v_less(x, infinity), x, v_set(0)));
+    return v_select(ordinary, y, special);
+}

@@ -1,0 +1,48 @@
+/* F: z = a_prev W^T + b, a = f(z). */
+
+/* Up to this many outputs, lanes run over the rows, not over the outputs, most of which would be padding. */
+enum { NARROW = PANEL / 2, NARROW_BLOCK = 128 };
+
+/* z of PANEL rows (fewer at the end) of a narrow layer: a_prev is transposed, block by block, into lines of rows. */
+static void forward_narrow(const fb_layer *layer, const real *a_prev, real *z, ptrdiff_t rows, ptrdiff_t ld)
+{
+    real lines[NARROW_BLOCK * PANEL], z_lanes[PANEL * PANEL];
+    const real *b = layer->b;
+    for (ptrdiff_t j = 0; j < PANEL; j++)
+        for (ptrdiff_t s = 0; s < PANEL; s++) z_lanes[j * PANEL + s] = b[j];
+
+    for (ptrdiff_t k = 0; k < layer->n_in; k += NARROW_BLOCK) {
+        const ptrdiff_t count = layer->n_in - k < NARROW_BLOCK ? layer->n_in - k : NARROW_BLOCK;
+        for (ptrdiff_t v = 0; v < VECS; v++) {
+            real by_lane[NARROW_BLOCK * LANES];
+            const ptrdiff_t here = rows - v * LANES;
+            rows_to_lanes(a_prev + k * ld + v * LANES * PANEL, ld, here, count, by_lane);
+            for (ptrdiff_t i = 0; i < count; i++) v_store(lines + i * PANEL + v * LANES, v_load(by_lane + i * LANES));
+        }
+        const product p = {.A = (const real *)layer->Wt + k * PANEL, .B = lines, .start = z_lanes, .start_row = PANEL,
+                           .C = z_lanes, .rows = layer->n_out, .K = count};
+        multiply_by_columns(&p, 1);
+    }
+    for (ptrdiff_t s = 0; s < rows; s++)
+        for (ptrdiff_t j = 0; j < PANEL; j++) z[s * PANEL + j] = j < layer->n_out ? z_lanes[j * PANEL + s] : 0;
+}
+
+static void forward(const fb_layer *layer, const real *a_prev, real *z, real *a, ptrdiff_t n, ptrdiff_t ld)
+{
+    if (layer->n_out <= NARROW) {
+        for (ptrdiff_t s = 0; s < n; s += PANEL)
+            forward_narrow(layer, a_prev + s * PANEL, z + s * PANEL, n - s < PANEL ? n - s : PANEL, ld);
+        activate(layer->activation, z, a, n * PANEL);
+        return;
+    }
+    const ptrdiff_t n_panels = layer->rows / PANEL;
+    for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
+        panels = next_part(n_panels - j, MAX_PANELS);
+        const product p = {.A = a_prev, .A_ld = ld, .B = (const real *)layer->Wt + j * layer->n_in * PANEL,
+                           .B_panel = layer->n_in * PANEL, .start = (const real *)layer->b + j * PANEL, .start_panel = PANEL,
+                           .C = z + j * ld * PANEL, .C_panel = ld * PANEL, .rows = n, .K = layer->n_in};
+        multiply_by_rows(&p, panels);
+        for (ptrdiff_t i = j; i < j + panels; i++)
+            activate(layer->activation, z + i * ld * PANEL, a + i * ld * PANEL, n * PANEL);
+    }
+}

@@ -1,0 +1,90 @@
+/* The register-blocked product behind F, BP2 and BP4: C = start + A B, each element one chain of fma, k ascending.
+ *
+ * A is read one element at a time and broadcast, B and C in vectors along a panel. The tile is written once;
+ * TILES(X) of the instruction set lists the shapes (rows x panels) that the compiler makes of it. */
+typedef struct {
+    const real *A; /* element (r, k) */
+    ptrdiff_t A_ld;
+    const real *B; /* panel p, line k at B + p B_panel + k PANEL */
+    ptrdiff_t B_panel;
+    const real *start; /* panel p of row r at start + p start_panel + r start_row */
+    ptrdiff_t start_panel, start_row;
+    real *C; /* panel p of row r at C + p C_panel + r PANEL */
+    ptrdiff_t C_panel;
+    ptrdiff_t rows, K;
+} product;
+
+static const real ZEROS[PANEL] = {0};
+
+/* Lines of B that a block takes: B's share of L1 (8 KB) while the rows of A pass by it. */
+enum { K_BLOCK = 128 };
+
+/* The size of the next part when `remaining` is cut into the fewest nearly equal parts of at most `most`. */
+FB_INLINE ptrdiff_t next_part(ptrdiff_t remaining, ptrdiff_t most)
+{
+    const ptrdiff_t parts = (remaining + most - 1) / most;
+    return (remaining + parts - 1) / parts;
+}
+
+/* acc[r][.] += A[r row_step + k k_step] B[k][.] for k < K */
+FB_INLINE void chain(int rows, int panels, vec acc[][MAX_PANELS * VECS], const real *A, ptrdiff_t row_step, ptrdiff_t k_step,
+                     const real *B, ptrdiff_t B_panel, ptrdiff_t K)
+{
+    for (ptrdiff_t k = 0; k < K; k++) {
+        vec line[MAX_PANELS * VECS];
+        FB_UNROLL for (int v = 0; v < panels * VECS; v++)
+            line[v] = v_load(B + v / VECS * B_panel + k * PANEL + v % VECS * LANES);
+        FB_UNROLL for (int r = 0; r < rows; r++) {
+            const vec x = v_set(A[r * row_step + k * k_step]);
+            FB_UNROLL for (int v = 0; v < panels * VECS; v++) acc[r][v] = v_fma(x, line[v], acc[r][v]);
+        }
+    }
+}
+
+/* Rows r0.. and lines k0..k1 of the product. by_rows: A lies in panels along k (F, BP2); else along r (BP4). */
+FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff_t r0, ptrdiff_t k0, ptrdiff_t k1)
+{
+    vec acc[MAX_ROWS][MAX_PANELS * VECS];
+    const int first = k0 == 0;
+    const real *start = first ? p->start + r0 * p->start_row : p->C + r0 * PANEL;
+    const ptrdiff_t start_row = first ? p->start_row : PANEL, start_panel = first ? p->start_panel : p->C_panel;
+    real *C = p->C + r0 * PANEL;
+
+    FB_UNROLL for (int r = 0; r < rows; r++)
+        FB_UNROLL for (int v = 0; v < panels * VECS; v++)
+            acc[r][v] = v_load(start + v / VECS * start_panel + r * start_row + v % VECS * LANES);
+    if (by_rows) {
+        for (ptrdiff_t k = k0; k < k1; k += PANEL)
+            chain(rows, panels, acc, p->A + k * p->A_ld + r0 * PANEL, PANEL, 1, p->B + k * PANEL, p->B_panel,
+                  k1 - k < PANEL ? k1 - k : PANEL);
+    } else {
+        chain(rows, panels, acc, p->A + k0 * PANEL + r0, 1, PANEL, p->B + k0 * PANEL, p->B_panel, k1 - k0);
+    }
+    FB_UNROLL for (int r = 0; r < rows; r++)
+        FB_UNROLL for (int v = 0; v < panels * VECS; v++)
+            v_store(C + v / VECS * p->C_panel + r * PANEL + v % VECS * LANES, acc[r][v]);
+}
+
+/* The whole product for `panels` <= MAX_PANELS panels of B and C. */
+FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels)
+{
+    const ptrdiff_t most_rows = TILE_ROWS[panels];
+    for (ptrdiff_t k = 0, k_end; k == 0 || k < p->K; k = k_end) {
+        k_end = p->K - k < K_BLOCK + K_BLOCK / 2 ? p->K : k + K_BLOCK;
+        for (ptrdiff_t r = 0, rows; r < p->rows; r += rows) {
+            rows = next_part(p->rows - r, most_rows);
+            switch (panels * 16 + rows) {
+#define CASE(ROWS, PANELS)                                                                                             \
+    case PANELS * 16 + ROWS:                                                                                           \
+        tile(by_rows, ROWS, PANELS, p, r, k, k_end);                                                                   \
+        break;
+                TILES(CASE)
+#undef CASE
+            }
+        }
+        if (k_end == p->K) break;
+    }
+}
+
+static void multiply_by_rows(const product *p, ptrdiff_t panels) { multiply(1, p, panels); }
+static void multiply_by_columns(const product *p, ptrdiff_t panels) { multiply(0, p, panels); }

@@ -1,0 +1,76 @@
+/* AVX-512 F + DQ: 16 floats or 8 doubles. */
+#if FB_REAL == 32
+typedef __m512 vec;
+typedef __mmask16 mask;
+#define V(op) _mm512_##op##_ps
+#define V_MASK(op) _mm512_##op##_ps_mask
+#define INT(op) _mm512_##op##_epi32
+#define TO_INT _mm512_castps_si512
+#define FROM_INT _mm512_castsi512_ps
+#define SET_INT(b) _mm512_set1_epi32((int32_t)(b))
+#define PICK_BLOCKS _mm512_shuffle_f32x4
+#else
+typedef __m512d vec;
+typedef __mmask8 mask;
+#define V(op) _mm512_##op##_pd
+#define V_MASK(op) _mm512_##op##_pd_mask
+#define INT(op) _mm512_##op##_epi64
+#define TO_INT _mm512_castpd_si512
+#define FROM_INT _mm512_castsi512_pd
+#define SET_INT(b) _mm512_set1_epi64((int64_t)(b))
+#define PICK_BLOCKS _mm512_shuffle_f64x2
+#endif
+enum { LANES = 64 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 4, MAX_ROWS = 14 };
+/* 6 x 4, 8 x 3, 12 x 2, 14 x 1 panels: at most 24 accumulators, 4 of the panels, 1 broadcast, of 32 registers. */
+#define TILES_6(X, np) X(1, np) X(2, np) X(3, np) X(4, np) X(5, np) X(6, np)
+#define TILES_8(X, np) TILES_6(X, np) X(7, np) X(8, np)
+#define TILES_12(X, np) TILES_8(X, np) X(9, np) X(10, np) X(11, np) X(12, np)
+#define TILES_14(X, np) TILES_12(X, np) X(13, np) X(14, np)
+#define TILES(X) TILES_14(X, 1) TILES_12(X, 2) TILES_8(X, 3) TILES_6(X, 4)
+static const int TILE_ROWS[] = {0, 14, 12, 8, 6};
+
+FB_INLINE vec v_set_bits(bits b) { return FROM_INT(SET_INT(b)); }
+FB_INLINE vec v_set(real a) { return V(set1)(a); }
+FB_INLINE vec v_load(const real *p) { return V(loadu)(p); }
+FB_INLINE void v_store(real *p, vec a) { V(storeu)(p, a); }
+FB_INLINE vec v_add(vec a, vec b) { return V(add)(a, b); }
+FB_INLINE vec v_sub(vec a, vec b) { return V(sub)(a, b); }
+FB_INLINE vec v_mul(vec a, vec b) { return V(mul)(a, b); }
+FB_INLINE vec v_div(vec a, vec b) { return V(div)(a, b); }
+FB_INLINE vec v_sqrt(vec a) { return V(sqrt)(a); }
+FB_INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
+FB_INLINE vec v_fnma(vec a, vec b, vec c) { return V(fnmadd)(a, b, c); }
+FB_INLINE vec v_min(vec a, vec b) { return V(min)(a, b); } /* a < b ? a : b, so b where one is NaN */
+FB_INLINE vec v_max(vec a, vec b) { return V(max)(a, b); } /* a > b ? a : b */
+FB_INLINE mask v_less(vec a, vec b) { return V_MASK(cmp)(a, b, _CMP_LT_OQ); }
+FB_INLINE mask v_equal(vec a, vec b) { return V_MASK(cmp)(a, b, _CMP_EQ_OQ); }
+FB_INLINE vec v_select(mask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
+FB_INLINE vec v_and(vec a, vec b) { return V(and)(a, b); }
+FB_INLINE vec v_or(vec a, vec b) { return V(or)(a, b); }
+FB_INLINE vec v_add_bits(vec a, vec b) { return FROM_INT(INT(add)(TO_INT(a), TO_INT(b))); }
+FB_INLINE vec v_mantissa_left(vec a) { return FROM_INT(INT(slli)(TO_INT(a), MANTISSA)); }
+FB_INLINE vec v_mantissa_right(vec a) { return FROM_INT(INT(srli)(TO_INT(a), MANTISSA)); }
+
+FB_INLINE vec v_zip_low(vec a, vec b) { return V(unpacklo)(a, b); }
+FB_INLINE vec v_zip_high(vec a, vec b) { return V(unpackhi)(a, b); }
+#if FB_REAL == 32
+FB_INLINE vec v_zip_low_pairs(vec a, vec b) { return FROM_INT(_mm512_unpacklo_epi64(TO_INT(a), TO_INT(b))); }
+FB_INLINE vec v_zip_high_pairs(vec a, vec b) { return FROM_INT(_mm512_unpackhi_epi64(TO_INT(a), TO_INT(b))); }
+#endif
+#include "transpose.h"
+
+/* Block q of r[BLOCK * g + c] becomes block g of r[BLOCK * q + c]: a 4 x 4 transpose of blocks, for each c. */
+FB_INLINE void v_transpose(vec r[LANES])
+{
+    transpose_blocks(r);
+    FB_UNROLL for (int c = 0; c < BLOCK; c++) {
+        const vec even01 = PICK_BLOCKS(r[c], r[BLOCK + c], 0x88);
+        const vec odd01 = PICK_BLOCKS(r[c], r[BLOCK + c], 0xdd);
+        const vec even23 = PICK_BLOCKS(r[2 * BLOCK + c], r[3 * BLOCK + c], 0x88);
+        const vec odd23 = PICK_BLOCKS(r[2 * BLOCK + c], r[3 * BLOCK + c], 0xdd);
+        r[c] = PICK_BLOCKS(even01, even23, 0x88);
+        r[BLOCK + c] = PICK_BLOCKS(odd01, odd23, 0x88);
+        r[2 * BLOCK + c] = PICK_BLOCKS(even01, even23, 0xdd);
+        r[3 * BLOCK + c] = PICK_BLOCKS(odd01, odd23, 0xdd);
+    }
+}

@@ -1,0 +1,33 @@
+/* What differs between compilers: compiling a region for one instruction set, and unrolling. */
+#ifndef FB_TARGET_H
+#define FB_TARGET_H
+
+#define FB_PRAGMA(...) _Pragma(#__VA_ARGS__)
+
+#if defined(__clang__)
+#define FB_TARGET_BEGIN(isa) FB_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define FB_TARGET_END _Pragma("clang attribute pop")
+#define FB_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define FB_TARGET_BEGIN(isa) _Pragma("GCC push_options") FB_PRAGMA(GCC target(isa))
+#define FB_TARGET_END _Pragma("GCC pop_options")
+#define FB_UNROLL _Pragma("GCC unroll 64")
+#else
+#define FB_UNROLL
+#endif
+
+/* A function whose constant arguments must reach its loops: one tile is written once and compiled for each shape. */
+#if defined(__GNUC__)
+#define FB_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define FB_INLINE static inline
+#endif
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define FB_X86 1
+#endif
+#if defined(__aarch64__)
+#define FB_NEON 1
+#endif
+
+#endif

@@ -1,0 +1,87 @@
+# csrc/fastbp.h, line for line, and what _engine borrows from _kernels.
+from libc.stdint cimport int64_t
+
+
+cdef extern from "fastbp.h" nogil:
+    enum:
+        FB_LINE
+
+    ctypedef enum fb_activation:
+        FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_EXP, FB_SOFTMAX
+
+    ctypedef enum fb_loss_name:
+        FB_SQUARED_ERROR, FB_LOG_LOSS, FB_BINARY_LOG_LOSS, FB_POISSON
+
+    ctypedef enum fb_solver:
+        FB_SGD, FB_ADAM
+
+    ctypedef struct fb_rows:
+        const char *data
+        ptrdiff_t row_stride
+        ptrdiff_t column_stride
+        ptrdiff_t n_columns
+        int is_float64
+
+    ctypedef struct fb_layer:
+        ptrdiff_t n_in
+        ptrdiff_t n_out
+        ptrdiff_t rows
+        void *W
+        void *Wt
+        void *b
+        fb_activation activation
+
+    ctypedef struct fb_output:
+        ptrdiff_t n_out
+        fb_activation activation
+        fb_loss_name loss
+        int y_is_class
+        double clip
+
+    ctypedef struct fb_step:
+        fb_solver solver
+        int nesterov
+        double alpha
+        double scale
+        double learning_rate
+        double momentum
+        double beta_1
+        double beta_2
+        double epsilon
+
+    ctypedef struct fb_kernels:
+        const char *isa
+        int lanes
+        void (*gather)(const fb_rows *X, const int64_t *order, ptrdiff_t first, ptrdiff_t n, void *a,
+                       ptrdiff_t ld) noexcept nogil
+        void (*gather_columns)(const void *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                               void *y, ptrdiff_t ld) noexcept nogil
+        void (*scatter)(const void *a, ptrdiff_t n, ptrdiff_t n_columns, ptrdiff_t ld, void *rows) noexcept nogil
+        void (*forward)(const fb_layer *layer, const void *a_prev, void *z, void *a, ptrdiff_t n,
+                        ptrdiff_t ld) noexcept nogil
+        void (*output)(const fb_output *out, const void *z, void *a, void *scratch, ptrdiff_t n,
+                       ptrdiff_t ld) noexcept nogil
+        void (*loss)(const fb_output *out, const void *z, const void *y, const void *w, void *a, void *delta,
+                     double *losses, void *scratch, ptrdiff_t n, ptrdiff_t ld) noexcept nogil
+        void (*delta)(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *a_prev,
+                      void *delta_prev, ptrdiff_t n, ptrdiff_t ld) noexcept nogil
+        void (*gradient)(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows,
+                         ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld) noexcept nogil
+        void (*bias_gradient)(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db) noexcept nogil
+        double (*update)(void *W, const void *dW, void *m, void *v, ptrdiff_t n_lines,
+                         const fb_step *step) noexcept nogil
+        double (*squares)(const void *W, ptrdiff_t n_lines) noexcept nogil
+        void (*mirror)(const fb_layer *layer, ptrdiff_t j, ptrdiff_t k) noexcept nogil
+        void (*activate)(fb_activation f, const void *z, void *a, ptrdiff_t n_lines) noexcept nogil
+        void (*derive)(fb_activation f, const void *a, void *delta, ptrdiff_t n_lines) noexcept nogil
+        void (*softmax_derive)(const void *a, void *delta, void *scratch, ptrdiff_t n, ptrdiff_t n_out,
+                               ptrdiff_t ld) noexcept nogil
+        void (*logarithm)(const void *x, void *y, ptrdiff_t n_lines) noexcept nogil
+        double (*fma_peak)(ptrdiff_t n_rounds, double *sink) noexcept nogil
+
+    const fb_kernels *fb_table(int i, size_t real_size)
+
+
+cdef const fb_kernels *kernels_for(object isa, object dtype) except NULL
+cdef fb_activation activation_named(object name) except *
+cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype) except *

@@ -1,0 +1,275 @@
+"""The compiled kernels: which instruction sets run here, and one def per kernel on plain NumPy arrays.
+
+The defs pack their arguments into panels (see csrc/fastbp.h), call the kernel and unpack: `fastbp.functional` and the
+tests stand on them. All arrays are 2-D (samples, units), of one dtype, float32 or float64; W is (n_out, n_in).
+"""
+
+import os
+
+import numpy as np
+
+cimport numpy as cnp
+
+from fastbp._memory cimport Arena, loss_scratch_lines, panels, rows_of
+from fastbp._openmp cimport fb_has_openmp
+
+cnp.import_array()
+
+ACTIVATIONS = {"identity": FB_IDENTITY, "logistic": FB_LOGISTIC, "tanh": FB_TANH, "relu": FB_RELU}
+OUTPUTS = {**ACTIVATIONS, "exp": FB_EXP, "softmax": FB_SOFTMAX}
+LOSSES = {
+    "squared_error": FB_SQUARED_ERROR,
+    "log_loss": FB_LOG_LOSS,
+    "binary_log_loss": FB_BINARY_LOG_LOSS,
+    "poisson": FB_POISSON,
+}
+
+
+# ---- instruction sets
+
+def isa_names():
+    """The instruction sets that run on this processor, best first."""
+    names = []
+    while fb_table(len(names), sizeof(float)) != NULL:
+        names.append(fb_table(len(names), sizeof(float)).isa.decode())
+    return names
+
+
+def _select():
+    forced = os.environ.get("FASTBP_ISA")
+    if forced is None:
+        return isa_names()[0]
+    if forced not in isa_names():
+        raise ImportError(f"FASTBP_ISA={forced!r} cannot run here: set it to one of {', '.join(isa_names())}, or unset it.")
+    return forced
+
+
+_selected = _select()
+
+
+def isa_selected():
+    """The instruction set in use: the best, or the one that FASTBP_ISA forces."""
+    return _selected
+
+
+cdef const fb_kernels *kernels_for(object isa, object dtype) except NULL:
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"got dtype {dtype}, expected float32 or float64: convert the array first.")
+    isa = _selected if isa is None else isa
+    if isa not in isa_names():
+        raise ValueError(f"got isa={isa!r}, expected one of {', '.join(isa_names())}.")
+    return fb_table(isa_names().index(isa), dtype.itemsize)
+
+
+def lanes(dtype, isa=None):
+    """Elements in a vector of an instruction set, as it was compiled."""
+    return kernels_for(isa, dtype).lanes
+
+
+def panel(dtype):
+    """Columns in a panel: those of one cache line."""
+    return FB_LINE // np.dtype(dtype).itemsize
+
+
+def openmp():
+    """Whether fastbp was compiled with OpenMP."""
+    return bool(fb_has_openmp)
+
+
+# ---- names
+
+cdef fb_activation activation_named(object name) except *:
+    if name not in OUTPUTS:
+        raise ValueError(f"got activation {name!r}, expected one of {', '.join(OUTPUTS)}.")
+    return OUTPUTS[name]
+
+
+cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype) except *:
+    cdef fb_output out
+    if loss not in LOSSES:
+        raise ValueError(f"got loss {loss!r}, expected one of {', '.join(LOSSES)}.")
+    out.n_out = n_out
+    out.activation = activation_named(activation)
+    out.loss = LOSSES[loss]
+    out.y_is_class = y_is_class
+    out.clip = np.finfo(dtype).eps
+    return out
+
+
+cdef class _Matrix:
+    """A matrix in panels, ld = rows (rounded up to whole panels on request)."""
+
+    cdef Arena arena
+    cdef char *data
+    cdef ptrdiff_t rows, columns, ld
+    cdef object dtype
+
+    def __cinit__(self, ptrdiff_t rows, ptrdiff_t columns, dtype, ptrdiff_t ld=0):
+        self.rows, self.columns, self.dtype = rows, columns, np.dtype(dtype)
+        self.ld = max(ld, rows)
+        n_lines = panels(columns, self.dtype.itemsize) * self.ld
+        self.arena = Arena(n_lines)
+        self.data = self.arena.take(n_lines)
+
+    @staticmethod
+    cdef _Matrix pack(const fb_kernels *k, object A, ptrdiff_t ld=0):
+        cdef fb_rows rows = rows_of(A)
+        packed = _Matrix(A.shape[0], A.shape[1], A.dtype, ld)
+        k.gather(&rows, NULL, 0, packed.rows, packed.data, packed.ld)
+        return packed
+
+    cdef object unpack(self, const fb_kernels *k):
+        A = np.empty((self.rows, self.columns), dtype=self.dtype)
+        k.scatter(self.data, self.rows, self.columns, self.ld, cnp.PyArray_DATA(A))
+        return A
+
+
+cdef class _Layer:
+    """W and b of one layer in the layouts that the kernels read."""
+
+    cdef fb_layer layer
+    cdef _Matrix W, Wt, b
+
+    def __cinit__(self, W, b, activation, isa):
+        cdef const fb_kernels *k = kernels_for(isa, W.dtype)
+        n_panel = panel(W.dtype)
+        rows = -(-W.shape[0] // n_panel) * n_panel
+        self.W = _Matrix.pack(k, W, rows)
+        self.Wt = _Matrix.pack(k, W.T)
+        self.b = _Matrix.pack(k, np.zeros((W.shape[0], 1), W.dtype).T if b is None else b.reshape(1, -1))
+        self.layer.n_out, self.layer.n_in = W.shape
+        self.layer.rows = rows
+        self.layer.W, self.layer.Wt, self.layer.b = self.W.data, self.Wt.data, self.b.data
+        self.layer.activation = activation_named(activation)
+
+
+# ---- one def per kernel
+
+def forward(a_prev, W, b, activation, isa=None):
+    """F: z = a_prev W^T + b and a = f(z), each (n, n_out)."""
+    cdef const fb_kernels *k = kernels_for(isa, W.dtype)
+    cdef _Layer layer = _Layer(W, b, activation, isa)
+    cdef _Matrix a_in = _Matrix.pack(k, a_prev)
+    cdef _Matrix z = _Matrix(a_in.rows, W.shape[0], W.dtype), a = _Matrix(a_in.rows, W.shape[0], W.dtype)
+    k.forward(&layer.layer, a_in.data, z.data, a.data, a_in.rows, a_in.ld)
+    return z.unpack(k), a.unpack(k)
+
+
+def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None):
+    """BP1: a = f(z) (n, n_out), the weighted loss of each row (n,) float64 and delta (n, n_out).
+
+    y is (n, n_out), or for the log loss (n, 1) holding the class of a row. clip=False takes logarithms of a as it is.
+    """
+    cdef const fb_kernels *k = kernels_for(isa, z.dtype)
+    y_is_class = loss == "log_loss" and y.shape[1] == 1 and z.shape[1] > 1
+    cdef fb_output out = output_of(z.shape[1], output, loss, y_is_class, z.dtype)
+    if not clip:
+        out.clip = 0
+    y_columns = np.ascontiguousarray(y.T, dtype=z.dtype)
+    weights = None if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=z.dtype)
+    cdef _Matrix z_in = _Matrix.pack(k, z), a = _Matrix.pack(k, z), delta = _Matrix.pack(k, z)
+    cdef ptrdiff_t n_scratch = loss_scratch_lines(out.n_out)
+    cdef Arena scratch = Arena(n_scratch)
+    losses = np.empty(z.shape[0])
+    k.loss(&out, z_in.data, cnp.PyArray_DATA(y_columns), NULL if weights is None else cnp.PyArray_DATA(weights), a.data,
+           delta.data, <double *> cnp.PyArray_DATA(losses), scratch.take(n_scratch), z_in.rows, z_in.ld)
+    return a.unpack(k), losses, delta.unpack(k)
+
+
+def delta(delta, W, a_prev, activation, isa=None):
+    """BP2: delta_prev = (delta W) f'(z_prev), from a_prev = f(z_prev), (n, n_in)."""
+    cdef const fb_kernels *k = kernels_for(isa, W.dtype)
+    cdef _Layer layer = _Layer(W, None, "identity", isa)
+    cdef _Matrix delta_in = _Matrix.pack(k, delta), a_in = _Matrix.pack(k, a_prev)
+    cdef _Matrix delta_prev = _Matrix(a_in.rows, a_in.columns, W.dtype)
+    k.delta(&layer.layer, activation_named(activation), delta_in.data, a_in.data, delta_prev.data, a_in.rows, a_in.ld)
+    return delta_prev.unpack(k)
+
+
+def gradient(delta, a_prev, isa=None):
+    """BP4 and BP3: dW = delta^T a_prev (n_out, n_in) and db = sum over the rows of delta (n_out,)."""
+    cdef const fb_kernels *k = kernels_for(isa, delta.dtype)
+    cdef _Matrix delta_in = _Matrix.pack(k, delta), a_in = _Matrix.pack(k, a_prev)
+    cdef ptrdiff_t j, n_panel = panel(delta.dtype), n_out = delta.shape[1]
+    cdef ptrdiff_t ld = panels(n_out, delta.dtype.itemsize) * n_panel
+    cdef _Matrix dW = _Matrix(n_out, a_prev.shape[1], delta.dtype, ld), db = _Matrix(1, n_out, delta.dtype)
+    for j in range(0, n_out, n_panel):
+        block = delta_in.data + j // n_panel * delta_in.ld * FB_LINE
+        k.gradient(block, a_in.data, a_in.rows, a_in.ld, min(n_panel, n_out - j), a_in.columns, dW.data + j * FB_LINE, ld)
+        k.bias_gradient(block, a_in.rows, min(n_panel, n_out - j), db.data + j // n_panel * FB_LINE)
+    return dW.unpack(k), db.unpack(k)[0]
+
+
+def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momentum=0.9, nesterov=True, beta_1=0.9,
+           beta_2=0.999, epsilon=1e-8, isa=None):
+    """U on a row of parameters (n,): new W, m, v and the sum of squares of the new W. `learning_rate` is used as given."""
+    cdef const fb_kernels *k = kernels_for(isa, W.dtype)
+    cdef fb_step step
+    step.solver = {"sgd": FB_SGD, "adam": FB_ADAM}[solver]
+    step.nesterov, step.alpha, step.scale, step.learning_rate = nesterov, alpha, scale, learning_rate
+    step.momentum, step.beta_1, step.beta_2, step.epsilon = momentum, beta_1, beta_2, epsilon
+    cdef _Matrix W_, dW_, m_, v_
+    W_, dW_, m_, v_ = [_Matrix.pack(k, x.reshape(1, -1)) for x in (W, dW, m, v)]
+    squares = k.update(W_.data, dW_.data, m_.data, v_.data, panels(W.shape[0], W.dtype.itemsize), &step)
+    return W_.unpack(k)[0], m_.unpack(k)[0], v_.unpack(k)[0], squares
+
+
+def activate(z, activation, isa=None):
+    """f(z), element by element."""
+    cdef const fb_kernels *k = kernels_for(isa, z.dtype)
+    cdef _Matrix a = _Matrix.pack(k, z.reshape(1, -1))
+    k.activate(activation_named(activation), a.data, a.data, panels(z.size, z.dtype.itemsize))
+    return a.unpack(k).reshape(z.shape)
+
+
+def activate_backward(dy, y, activation, isa=None):
+    """dy f'(z), from y = f(z), element by element."""
+    cdef const fb_kernels *k = kernels_for(isa, y.dtype)
+    cdef _Matrix a = _Matrix.pack(k, y.reshape(1, -1)), dx = _Matrix.pack(k, dy.reshape(1, -1))
+    k.derive(activation_named(activation), a.data, dx.data, panels(y.size, y.dtype.itemsize))
+    return dx.unpack(k).reshape(y.shape)
+
+
+def log(x, isa=None):
+    """The natural logarithm, element by element."""
+    cdef const fb_kernels *k = kernels_for(isa, x.dtype)
+    cdef _Matrix y = _Matrix.pack(k, x.reshape(1, -1))
+    k.logarithm(y.data, y.data, panels(x.size, x.dtype.itemsize))
+    return y.unpack(k).reshape(x.shape)
+
+
+def exp(x, isa=None):
+    """e to the x, element by element."""
+    return activate(x, "exp", isa)
+
+
+def softmax(z, isa=None):
+    """softmax of each row."""
+    cdef const fb_kernels *k = kernels_for(isa, z.dtype)
+    cdef fb_output out = output_of(z.shape[1], "softmax", "log_loss", True, z.dtype)
+    cdef _Matrix a = _Matrix.pack(k, z)
+    cdef ptrdiff_t n_scratch = loss_scratch_lines(out.n_out)
+    cdef Arena scratch = Arena(n_scratch)
+    k.output(&out, a.data, a.data, scratch.take(n_scratch), a.rows, a.ld)
+    return a.unpack(k)
+
+
+def softmax_backward(dy, y, isa=None):
+    """J dy of each row, J_ij = y_i (1{i=j} - y_j)."""
+    cdef const fb_kernels *k = kernels_for(isa, y.dtype)
+    cdef _Matrix a = _Matrix.pack(k, y), dx = _Matrix.pack(k, dy)
+    cdef ptrdiff_t n_scratch = loss_scratch_lines(a.columns)
+    cdef Arena scratch = Arena(n_scratch)
+    k.softmax_derive(a.data, dx.data, scratch.take(n_scratch), a.rows, a.columns, a.ld)
+    return dx.unpack(k)
+
+
+def fma_peak(dtype, n_rounds=10_000_000, isa=None):
+    """Floating-point operations done by a loop of independent fused multiply-adds: time it for a core's peak."""
+    cdef const fb_kernels *k = kernels_for(isa, dtype)
+    cdef ptrdiff_t rounds = n_rounds
+    cdef double sink, operations
+    with nogil:
+        operations = k.fma_peak(rounds, &sink)
+    return operations

@@ -1,0 +1,148 @@
+"""The layers of a network as functions, forward and backward: thin faces on the compiled kernels.
+
+Each layer maps x (length m) to y (length n); its backward maps dy = dE/dy to dx = dE/dx, and to dw = dE/dw where it has
+parameters. Arrays are one sample (1-D) or a batch, rows being samples (2-D); dw and db are then sums over the rows.
+float32 stays float32, everything else becomes float64.
+
+Examples
+--------
+A sigmoid layer under the squared loss, its gradient by hand:
+
+>>> import numpy as np
+>>> from fastbp import functional as F
+>>> x, t, w, b = np.array([1.0, 2.0]), np.array([1.0]), np.array([[0.5, -0.5]]), np.array([0.5])
+>>> y = F.sigmoid_forward(F.linear_forward(x, w, b))
+>>> F.l2_loss_forward(y, t)
+0.125
+>>> dx, dw, db = F.linear_backward(F.sigmoid_backward(F.l2_loss_backward(y, t), y), x, w)
+>>> dw
+array([[-0.125, -0.25 ]])
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp import _kernels
+
+__all__ = [
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "l2_loss_backward",
+    "l2_loss_forward",
+    "linear_backward",
+    "linear_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_backward",
+    "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
+]
+
+
+def linear_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> NDArray:
+    """y = w x + b: y_j = sum_i w_ji x_i + b_j, for w (n, m)."""
+    x, w = _reals(x, w)
+    _check_columns("x", x, w.shape[-1])
+    b = None if b is None else np.asarray(b, dtype=w.dtype)
+    return _kernels.forward(np.atleast_2d(x), w, b, "identity")[1].reshape(*x.shape[:-1], len(w))
+
+
+def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+    """dx = w^T dy, dw = dy x^T and db = dy; the last two summed over the rows of a batch."""
+    dy, x, w = _reals(dy, x, w)
+    _check_columns("x", x, w.shape[-1])
+    _check_columns("dy", dy, len(w))
+    dx = _kernels.delta(np.atleast_2d(dy), w, np.atleast_2d(x), "identity").reshape(x.shape)
+    return dx, *_kernels.gradient(np.atleast_2d(dy), np.atleast_2d(x))
+
+
+def sigmoid_forward(x: ArrayLike) -> NDArray:
+    """y_i = 1 / (1 + e^-x_i)."""
+    return _kernels.activate(*_reals(x), "logistic")
+
+
+def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i y_i (1 - y_i), y being the layer's output."""
+    return _kernels.activate_backward(*_reals(dy, y), "logistic")
+
+
+def tanh_forward(x: ArrayLike) -> NDArray:
+    """y_i = tanh x_i."""
+    return _kernels.activate(*_reals(x), "tanh")
+
+
+def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i (1 - y_i^2), y being the layer's output."""
+    return _kernels.activate_backward(*_reals(dy, y), "tanh")
+
+
+def relu_forward(x: ArrayLike) -> NDArray:
+    """y_i = max(0, x_i)."""
+    return _kernels.activate(*_reals(x), "relu")
+
+
+def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i where y_i > 0, else 0, y being the layer's output."""
+    return _kernels.activate_backward(*_reals(dy, y), "relu")
+
+
+def softmax_forward(x: ArrayLike) -> NDArray:
+    """y_i = e^x_i / sum_k e^x_k, each row by itself."""
+    (x,) = _reals(x)
+    return _kernels.softmax(np.atleast_2d(x)).reshape(x.shape)
+
+
+def softmax_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx = J dy with the full Jacobian J_ij = y_i (1{i=j} - y_j), y being the layer's output."""
+    dy, y = _reals(dy, y)
+    return _kernels.softmax_backward(np.atleast_2d(dy), np.atleast_2d(y)).reshape(y.shape)
+
+
+def l2_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = 1/2 sum_i (x_i - t_i)^2 of each sample."""
+    return _loss(x, t, "squared_error")[0]
+
+
+def l2_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = x_i - t_i."""
+    return _loss(x, t, "squared_error")[1]
+
+
+def cross_entropy_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = -sum_i t_i log x_i of each sample."""
+    return _loss(x, t, "log_loss")[0]
+
+
+def cross_entropy_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = -t_i / x_i."""
+    return _loss(x, t, "log_loss")[1]
+
+
+def _loss(x, t, loss):
+    """E of each sample and dE/dx."""
+    x, t = _reals(x, t)
+    rows, targets = np.atleast_2d(x), np.atleast_2d(t)
+    if rows.shape != targets.shape:
+        raise ValueError(f"got x of shape {x.shape} and t of shape {t.shape}, expected the same shape.")
+    _, E, dx = _kernels.loss(rows, targets, "identity", loss, clip=False)
+    return (E if x.ndim == 2 else float(E[0])), dx.reshape(x.shape)
+
+
+def _reals(*arrays):
+    """The arrays in one precision: float32 if all are, else float64."""
+    arrays = [np.asarray(array) for array in arrays]
+    dtype = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
+    for array in arrays:
+        if array.ndim not in (1, 2) or array.size == 0:
+            raise ValueError(f"got an array of shape {array.shape}, expected one sample (m,) or a batch (n_samples, m).")
+    return [np.asarray(array, dtype=dtype) for array in arrays]
+
+
+def _check_columns(name, array, expected):
+    if array.shape[-1] != expected:
+        raise ValueError(f"got {name} of shape {array.shape}, expected {expected} columns, as w has.")
