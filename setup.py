@@ -10,9 +10,9 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Strict arithmetic, so that one seed gives one result (DESIGN: explicit fma only); sqrt without errno is one instruction.
-C_FLAGS = [] if sys.platform == "win32" else ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
-OPENMP = ["/openmp"] if sys.platform == "win32" else ["-fopenmp"]
+# No contraction: only explicit fma, so that one seed gives one result. No errno: a square root is one instruction.
+UNIX_FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+C_FLAGS, OPENMP = ([], ["/openmp"]) if sys.platform == "win32" else (UNIX_FLAGS, ["-fopenmp"])
 
 
 class BuildExt(build_ext):
@@ -54,6 +54,7 @@ setup(
             extension("_kernels", ["csrc/dispatch.c", *sorted(glob("csrc/isa/*.c"))]),
             extension("_memory"),
             extension("_parameters"),
+            extension("_phases"),
             extension("_engine"),
             extension("textbook"),
         ],

@@ -40,7 +40,8 @@ def _select():
     if forced is None:
         return isa_names()[0]
     if forced not in isa_names():
-        raise ImportError(f"FASTBP_ISA={forced!r} cannot run here: set it to one of {', '.join(isa_names())}, or unset it.")
+        raise ImportError(f"FASTBP_ISA={forced!r} cannot run here: set it to one of {', '.join(isa_names())}, "
+                          "or unset it.")
     return forced
 
 
@@ -196,14 +197,15 @@ def gradient(delta, a_prev, isa=None):
     cdef _Matrix dW = _Matrix(n_out, a_prev.shape[1], delta.dtype, ld), db = _Matrix(1, n_out, delta.dtype)
     for j in range(0, n_out, n_panel):
         block = delta_in.data + j // n_panel * delta_in.ld * FB_LINE
-        k.gradient(block, a_in.data, a_in.rows, a_in.ld, min(n_panel, n_out - j), a_in.columns, dW.data + j * FB_LINE, ld)
+        k.gradient(block, a_in.data, a_in.rows, a_in.ld, min(n_panel, n_out - j), a_in.columns,
+                   dW.data + j * FB_LINE, ld)
         k.bias_gradient(block, a_in.rows, min(n_panel, n_out - j), db.data + j // n_panel * FB_LINE)
     return dW.unpack(k), db.unpack(k)[0]
 
 
 def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momentum=0.9, nesterov=True, beta_1=0.9,
            beta_2=0.999, epsilon=1e-8, isa=None):
-    """U on a row of parameters (n,): new W, m, v and the sum of squares of the new W. `learning_rate` is used as given."""
+    """U on a row of parameters (n,): new W, m, v, and the sum of squares of the new W; `learning_rate` as it is."""
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef fb_step step
     step.solver = {"sgd": FB_SGD, "adam": FB_ADAM}[solver]

@@ -42,7 +42,8 @@ cdef fb_rows rows_of(object X) except *:
     """X as the kernels see it; X must outlive the result."""
     cdef fb_rows rows
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype not in (np.float32, np.float64) or not X.flags.aligned:
-        raise TypeError("expected a 2-D float32 or float64 array in native, aligned memory: use numpy.asarray(X, float).")
+        raise TypeError("expected a 2-D float32 or float64 array in native, aligned memory: "
+                        "use numpy.asarray(X, dtype=float).")
     rows.data = <const char *> cnp.PyArray_DATA(X)
     rows.row_stride = X.strides[0]
     rows.column_stride = X.strides[1]

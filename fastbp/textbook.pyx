@@ -90,7 +90,8 @@ cdef void delta_previous(floating[:, ::1] delta, floating[:, ::1] W, floating[:,
             delta_prev[s, k] = total * f_prime(activation, a_prev[s, k])
 
 
-cdef void gradient(floating[:, ::1] delta, floating[:, ::1] a_prev, floating[:, ::1] dW, floating[::1] db, int n_threads):
+cdef void gradient(floating[:, ::1] delta, floating[:, ::1] a_prev, floating[:, ::1] dW, floating[::1] db,
+                   int n_threads):
     """BP3: db_j = sum_s delta_sj, and BP4: dW_jk = sum_s delta_sj a_prev_sk; each j has one thread."""
     cdef Py_ssize_t s, j, k
     for j in prange(delta.shape[1], nogil=True, num_threads=n_threads, schedule="static"):

@@ -1,30 +1,26 @@
 /* F: z = a_prev W^T + b, a = f(z). */
 
 /* Up to this many outputs, lanes run over the rows, not over the outputs, most of which would be padding. */
-enum { NARROW = PANEL / 2, NARROW_BLOCK = 128 };
+enum { NARROW = PANEL / 2 };
 
 /* z of PANEL rows (fewer at the end) of a narrow layer: a_prev is transposed, block by block, into lines of rows. */
 static void forward_narrow(const fb_layer *layer, const real *a_prev, real *z, ptrdiff_t rows, ptrdiff_t ld)
 {
-    real lines[NARROW_BLOCK * PANEL], z_lanes[PANEL * PANEL];
+    real lines[K_BLOCK * PANEL], z_lanes[PANEL * PANEL];
     const real *b = layer->b;
     for (ptrdiff_t j = 0; j < PANEL; j++)
         for (ptrdiff_t s = 0; s < PANEL; s++) z_lanes[j * PANEL + s] = b[j];
 
-    for (ptrdiff_t k = 0; k < layer->n_in; k += NARROW_BLOCK) {
-        const ptrdiff_t count = layer->n_in - k < NARROW_BLOCK ? layer->n_in - k : NARROW_BLOCK;
-        for (ptrdiff_t v = 0; v < VECS; v++) {
-            real by_lane[NARROW_BLOCK * LANES];
-            const ptrdiff_t here = rows - v * LANES;
-            rows_to_lanes(a_prev + k * ld + v * LANES * PANEL, ld, here, count, by_lane);
-            for (ptrdiff_t i = 0; i < count; i++) v_store(lines + i * PANEL + v * LANES, v_load(by_lane + i * LANES));
-        }
+    for (ptrdiff_t k = 0; k < layer->n_in; k += K_BLOCK) {
+        const ptrdiff_t count = layer->n_in - k < K_BLOCK ? layer->n_in - k : K_BLOCK;
+        for (ptrdiff_t v = 0; v < PANEL; v += LANES)
+            rows_to_lanes(a_prev + k * ld + v * PANEL, ld, rows - v, count, lines + v, PANEL);
         const product p = {.A = (const real *)layer->Wt + k * PANEL, .B = lines, .start = z_lanes, .start_row = PANEL,
                            .C = z_lanes, .rows = layer->n_out, .K = count};
         multiply_by_columns(&p, 1);
     }
-    for (ptrdiff_t s = 0; s < rows; s++)
-        for (ptrdiff_t j = 0; j < PANEL; j++) z[s * PANEL + j] = j < layer->n_out ? z_lanes[j * PANEL + s] : 0;
+    for (ptrdiff_t v = 0; v < rows; v += LANES)
+        lanes_to_rows(z_lanes + v, PANEL, ld, rows - v, layer->n_out, z + v * PANEL);
 }
 
 static void forward(const fb_layer *layer, const real *a_prev, real *z, real *a, ptrdiff_t n, ptrdiff_t ld)

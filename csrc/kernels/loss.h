@@ -109,9 +109,9 @@ static ptrdiff_t lanes_width(ptrdiff_t n_out) { return (n_out + LANES - 1) / LAN
 static void output(const fb_output *out, const real *z, real *a, real *scratch, ptrdiff_t n, ptrdiff_t ld)
 {
     for (ptrdiff_t s = 0; s < n; s += LANES) {
-        rows_to_lanes(z + s * PANEL, ld, n - s, out->n_out, scratch);
+        rows_to_lanes(z + s * PANEL, ld, n - s, out->n_out, scratch, LANES);
         output_lanes(out, scratch);
-        lanes_to_rows(scratch, ld, n - s, out->n_out, a + s * PANEL);
+        lanes_to_rows(scratch, LANES, ld, n - s, out->n_out, a + s * PANEL);
     }
 }
 
@@ -124,7 +124,7 @@ static void loss(const fb_output *out, const real *z, const real *y, const real 
 
     for (ptrdiff_t s = 0; s < n; s += LANES) {
         const ptrdiff_t rows = n - s < LANES ? n - s : LANES;
-        rows_to_lanes(z + s * PANEL, ld, rows, out->n_out, a_lanes);
+        rows_to_lanes(z + s * PANEL, ld, rows, out->n_out, a_lanes, LANES);
         output_lanes(out, a_lanes);
         vec cost_of_row = loss_lanes(out, a_lanes, y + s, ld, rows, delta_lanes);
         if (w) {
@@ -133,8 +133,8 @@ static void loss(const fb_output *out, const real *z, const real *y, const real 
             for (ptrdiff_t j = 0; j < out->n_out; j++)
                 v_store(delta_lanes + j * LANES, v_mul(weight, v_load(delta_lanes + j * LANES)));
         }
-        lanes_to_rows(a_lanes, ld, rows, out->n_out, a + s * PANEL);
-        lanes_to_rows(delta_lanes, ld, rows, out->n_out, delta + s * PANEL);
+        lanes_to_rows(a_lanes, LANES, ld, rows, out->n_out, a + s * PANEL);
+        lanes_to_rows(delta_lanes, LANES, ld, rows, out->n_out, delta + s * PANEL);
         v_store(C, cost_of_row);
         for (ptrdiff_t i = 0; i < rows; i++) losses[s + i] = (double)C[i];
     }
@@ -145,9 +145,9 @@ static void softmax_derive(const real *a, real *delta, real *scratch, ptrdiff_t 
 {
     real *a_lanes = scratch, *delta_lanes = scratch + lanes_width(n_out) * LANES;
     for (ptrdiff_t s = 0; s < n; s += LANES) {
-        rows_to_lanes(a + s * PANEL, ld, n - s, n_out, a_lanes);
-        rows_to_lanes(delta + s * PANEL, ld, n - s, n_out, delta_lanes);
+        rows_to_lanes(a + s * PANEL, ld, n - s, n_out, a_lanes, LANES);
+        rows_to_lanes(delta + s * PANEL, ld, n - s, n_out, delta_lanes, LANES);
         softmax_jacobian_lanes(a_lanes, delta_lanes, n_out);
-        lanes_to_rows(delta_lanes, ld, n - s, n_out, delta + s * PANEL);
+        lanes_to_rows(delta_lanes, LANES, ld, n - s, n_out, delta + s * PANEL);
     }
 }

@@ -1,24 +1,26 @@
 /* Matrices into panels and out of them. */
 
-/* lanes[c LANES + r] = panels[r][c] for r < rows <= LANES and c < n_columns; lanes past `rows` hold zero. */
-FB_INLINE void rows_to_lanes(const real *panels, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t n_columns, real *lanes)
+/* lanes[c step + r] = panels[r][c] for r < rows <= LANES and c < n_columns; lanes past `rows` hold zero. */
+FB_INLINE void rows_to_lanes(const real *panels, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t n_columns, real *lanes,
+                             ptrdiff_t step)
 {
     for (ptrdiff_t c = 0; c < n_columns; c += LANES) {
         const real *block = panels + c / PANEL * ld * PANEL + c % PANEL;
         vec r[LANES];
         FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = i < rows ? v_load(block + i * PANEL) : v_set(0);
         v_transpose(r);
-        FB_UNROLL for (int i = 0; i < LANES; i++) v_store(lanes + (c + i) * LANES, r[i]);
+        FB_UNROLL for (int i = 0; i < LANES; i++) v_store(lanes + (c + i) * step, r[i]);
     }
 }
 
-/* The way back: panels[r][c] = lanes[c LANES + r]. */
-FB_INLINE void lanes_to_rows(const real *lanes, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t n_columns, real *panels)
+/* The way back: panels[r][c] = lanes[c step + r], in whole vectors of columns. */
+FB_INLINE void lanes_to_rows(const real *lanes, ptrdiff_t step, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t n_columns,
+                             real *panels)
 {
     for (ptrdiff_t c = 0; c < n_columns; c += LANES) {
         real *block = panels + c / PANEL * ld * PANEL + c % PANEL;
         vec r[LANES];
-        FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = v_load(lanes + (c + i) * LANES);
+        FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = v_load(lanes + (c + i) * step);
         v_transpose(r);
         FB_UNROLL for (int i = 0; i < LANES; i++)
             if (i < rows) v_store(block + i * PANEL, r[i]);
@@ -61,10 +63,8 @@ static void gather(const fb_rows *X, const int64_t *order, ptrdiff_t first, ptrd
 static void gather_columns(const real *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n, real *y,
                            ptrdiff_t ld)
 {
-    for (ptrdiff_t s = 0; s < n; s++) {
-        const real *row = y_rows + (order ? order[first + s] : first + s) * n_y;
-        for (ptrdiff_t j = 0; j < n_y; j++) y[j * ld + s] = row[j];
-    }
+    for (ptrdiff_t j = 0; j < n_y; j++)
+        for (ptrdiff_t s = 0; s < n; s++) y[j * ld + s] = y_rows[(order ? order[first + s] : first + s) * n_y + j];
 }
 
 static void scatter(const real *a, ptrdiff_t n, ptrdiff_t n_columns, ptrdiff_t ld, real *rows)
