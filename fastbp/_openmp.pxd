@@ -6,8 +6,10 @@ cdef extern from *:
     enum { fb_has_openmp = 1 };
     #else
     enum { fb_has_openmp = 0 };
-    static int omp_get_max_threads(void) { return 1; }
+    #define omp_get_max_threads() 1
+    #define omp_get_num_threads() 1
     #endif
     """
     int fb_has_openmp
     int omp_get_max_threads() noexcept nogil
+    int omp_get_num_threads() noexcept nogil

@@ -14,9 +14,19 @@ from libc.stdint cimport int64_t
 
 from fastbp._kernels cimport FB_ADAM, FB_LINE, activation_named, fb_layer, fb_rows, fb_step, output_of
 from fastbp._memory cimport Arena, Workspace, panels
+from fastbp._openmp cimport omp_get_num_threads
 from fastbp._parameters cimport MAX_TILE_PANELS, Parameters, Tile
 
 cnp.import_array()
+
+
+cdef extern from "barrier.h" nogil:
+    ctypedef struct fb_barrier:
+        pass
+
+    void fb_barrier_init(fb_barrier *barrier)
+    void fb_barrier_wait(fb_barrier *barrier, int n_threads)
+
 
 # Rows of a shard at most: its activations stay in L2 through all layers.
 cdef ptrdiff_t SHARD_ROWS = 96
@@ -68,8 +78,10 @@ cdef class Phases(Parameters):
     # ---- the two phases
 
     cdef void train(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads) noexcept:
-        """Batches first..last in one parallel region. Between the phases, thread 0 does what needs one thread."""
+        """Batches first..last in one parallel region. Beside each phase, thread 0 does what needs one thread."""
         cdef ptrdiff_t batch, shard, tile, n, n_shards
+        cdef fb_barrier barrier  # a prange in a parallel block does not wait at its end
+        fb_barrier_init(&barrier)
         with nogil, parallel(num_threads=n_threads):
             for batch in range(first, last):
                 n = min(job.batch_size, job.n - batch * job.batch_size)
@@ -78,10 +90,12 @@ cdef class Phases(Parameters):
                     self._begin_step(job, batch, n)
                 for shard in prange(n_shards, schedule="static"):
                     self._phase_1(rows, job, batch * job.batch_size, n, shard, n_shards, threadid())
+                fb_barrier_wait(&barrier, omp_get_num_threads())
                 if threadid() == 0:
                     self._add_loss(job, rows, n)
                 for tile in prange(self.n_tiles, schedule="static", chunksize=1):
                     self._phase_2(rows, &self.tiles[tile], n, &job.step)
+                fb_barrier_wait(&barrier, omp_get_num_threads())
 
     cdef void predict_rows(self, Workspace rows, const fb_rows *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
                            char *out) noexcept:
@@ -102,10 +116,13 @@ cdef class Phases(Parameters):
         cdef char *db = arena.take(arena.lines_left)
         cdef const int64_t[::1] dW_at = np.cumsum([0] + lines) * FB_LINE
         cdef const int64_t[::1] db_at = np.cumsum([0] + rows_of_layers) * self.itemsize
+        cdef fb_barrier barrier
+        fb_barrier_init(&barrier)
         self._sum_weights(job, 0, job.n)
         with nogil, parallel(num_threads=n_threads):
             for shard in prange(n_shards, schedule="static"):
                 self._phase_1(rows, job, 0, job.n, shard, n_shards, threadid())
+            fb_barrier_wait(&barrier, omp_get_num_threads())
             for i in prange(self.n_tiles, schedule="static", chunksize=1):
                 self._store_gradient(rows, &self.tiles[i], job.n, dW + dW_at[self.tiles[i].l - 1],
                                      db + db_at[self.tiles[i].l - 1])
@@ -117,7 +134,8 @@ cdef class Phases(Parameters):
         cdef fb_step *step = &job.step
         cdef int64_t t = job.t + batch + 1
         self._sum_weights(job, batch * job.batch_size, n)
-        step.alpha, step.scale, step.learning_rate = job.alpha, 1 / job.sum_w, job.learning_rate[batch]
+        step.alpha, step.learning_rate = job.alpha, job.learning_rate[batch]
+        step.scale = 1 / job.sum_w if job.sum_w > 0 else 0  # rows of no weight teach nothing
         if step.solver == FB_ADAM:  # Kingma and Ba (2015), section 2: both bias corrections in the rate
             step.learning_rate *= sqrt(1 - integer_power(step.beta_2, t)) / (1 - integer_power(step.beta_1, t))
 
@@ -143,8 +161,9 @@ cdef class Phases(Parameters):
         cdef ptrdiff_t s
         for s in range(n):
             loss += rows.losses[s]
-        job.data_loss += n * (loss / job.sum_w)
-        job.penalty += n * (job.squares / job.sum_w)
+        if job.sum_w > 0:
+            job.data_loss += n * (loss / job.sum_w)
+            job.penalty += n * (job.squares / job.sum_w)
 
     cdef void _phase_1(self, Workspace rows, Job *job, ptrdiff_t first, ptrdiff_t n_batch, ptrdiff_t shard,
                        ptrdiff_t n_shards, int thread) noexcept nogil:

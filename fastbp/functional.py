@@ -48,7 +48,9 @@ def linear_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> ND
     """y = w x + b: y_j = sum_i w_ji x_i + b_j, for w (n, m)."""
     x, w = _reals(x, w)
     _check_columns("x", x, w.shape[-1])
-    b = None if b is None else np.asarray(b, dtype=w.dtype)
+    if b is not None:
+        b = np.asarray(b, dtype=w.dtype)
+        _check_columns("b", b, len(w))
     return _kernels.forward(np.atleast_2d(x), w, b, "identity")[1].reshape(*x.shape[:-1], len(w))
 
 
@@ -57,6 +59,8 @@ def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[NDArray,
     dy, x, w = _reals(dy, x, w)
     _check_columns("x", x, w.shape[-1])
     _check_columns("dy", dy, len(w))
+    if dy.shape[:-1] != x.shape[:-1]:
+        raise ValueError(f"got dy of shape {dy.shape} and x of shape {x.shape}, expected as many rows.")
     dx = _kernels.delta(np.atleast_2d(dy), w, np.atleast_2d(x), "identity").reshape(x.shape)
     return dx, *_kernels.gradient(np.atleast_2d(dy), np.atleast_2d(x))
 
@@ -68,7 +72,7 @@ def sigmoid_forward(x: ArrayLike) -> NDArray:
 
 def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """dx_i = dy_i y_i (1 - y_i), y being the layer's output."""
-    return _kernels.activate_backward(*_reals(dy, y), "logistic")
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "logistic")
 
 
 def tanh_forward(x: ArrayLike) -> NDArray:
@@ -78,7 +82,7 @@ def tanh_forward(x: ArrayLike) -> NDArray:
 
 def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """dx_i = dy_i (1 - y_i^2), y being the layer's output."""
-    return _kernels.activate_backward(*_reals(dy, y), "tanh")
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "tanh")
 
 
 def relu_forward(x: ArrayLike) -> NDArray:
@@ -88,7 +92,7 @@ def relu_forward(x: ArrayLike) -> NDArray:
 
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """dx_i = dy_i where y_i > 0, else 0, y being the layer's output."""
-    return _kernels.activate_backward(*_reals(dy, y), "relu")
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "relu")
 
 
 def softmax_forward(x: ArrayLike) -> NDArray:
@@ -99,7 +103,7 @@ def softmax_forward(x: ArrayLike) -> NDArray:
 
 def softmax_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """dx = J dy with the full Jacobian J_ij = y_i (1{i=j} - y_j), y being the layer's output."""
-    dy, y = _reals(dy, y)
+    dy, y = _same_shape(dy=dy, y=y)
     return _kernels.softmax_backward(np.atleast_2d(dy), np.atleast_2d(y)).reshape(y.shape)
 
 
@@ -125,11 +129,8 @@ def cross_entropy_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
 
 def _loss(x, t, loss):
     """E of each sample and dE/dx."""
-    x, t = _reals(x, t)
-    rows, targets = np.atleast_2d(x), np.atleast_2d(t)
-    if rows.shape != targets.shape:
-        raise ValueError(f"got x of shape {x.shape} and t of shape {t.shape}, expected the same shape.")
-    _, E, dx = _kernels.loss(rows, targets, "identity", loss, clip=False)
+    x, t = _same_shape(x=x, t=t)
+    _, E, dx = _kernels.loss(np.atleast_2d(x), np.atleast_2d(t), "identity", loss, clip=False)
     return (E if x.ndim == 2 else float(E[0])), dx.reshape(x.shape)
 
 
@@ -139,10 +140,20 @@ def _reals(*arrays):
     dtype = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
     for array in arrays:
         if array.ndim not in (1, 2) or array.size == 0:
-            raise ValueError(f"got an array of shape {array.shape}, expected one sample (m,) or a batch (n_samples, m).")
+            raise ValueError(
+                f"got an array of shape {array.shape}, expected one sample (m,) or a batch (n_samples, m)."
+            )
     return [np.asarray(array, dtype=dtype) for array in arrays]
+
+
+def _same_shape(**arrays):
+    """_reals of two named arrays, which must have one shape."""
+    (first, a), (second, b) = zip(arrays, _reals(*arrays.values()), strict=True)
+    if a.shape != b.shape:
+        raise ValueError(f"got {first} of shape {a.shape} and {second} of shape {b.shape}, expected the same shape.")
+    return a, b
 
 
 def _check_columns(name, array, expected):
     if array.shape[-1] != expected:
-        raise ValueError(f"got {name} of shape {array.shape}, expected {expected} columns, as w has.")
+        raise ValueError(f"got {name} of shape {array.shape}, expected {expected} elements a row, to fit w.")

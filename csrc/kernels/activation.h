@@ -3,16 +3,26 @@
  * f' is written from a = f(z) where it can be, so that z need not be kept. */
 #define ACTIVATIONS(X) X(FB_IDENTITY) X(FB_LOGISTIC) X(FB_TANH) X(FB_RELU) X(FB_EXP)
 
+/* x / (y + c) for y >= 0, c > 0, to half an ulp: corrected by what the sum and the quotient rounded off. */
+FB_INLINE vec quotient(vec x, vec y, vec c)
+{
+    const vec d = v_add(y, c), d_low = v_sub(y, v_sub(d, c)), inverse = v_div(v_set(1), d);
+    const vec q = v_mul(x, inverse);
+    return v_fma(v_fnma(q, d_low, v_fnma(q, d, x)), inverse, q);
+}
+
 /* f(z) */
 FB_INLINE vec f(fb_activation kind, vec z)
 {
     const vec one = v_set(1);
     switch (kind) {
-    case FB_LOGISTIC: /* 1 / (1 + e^-z) */
-        return v_div(one, v_add(one, v_exp(v_sub(v_set(0), z))));
+    case FB_LOGISTIC: { /* 1 / (1 + e^-z), for z < 0 as e^z / (1 + e^z): nothing overflows */
+        const vec e = v_exp(v_sub(v_set(0), v_abs(z)));
+        return quotient(v_select(v_less(z, v_set(0)), e, one), e, one);
+    }
     case FB_TANH: { /* with t = e^2|z| - 1: t / (t + 2), which is 1 to rounding from |z| = 20 on */
         const vec t = exp_minus_1_positive(v_min(v_set(40), v_mul(v_set(2), v_abs(z))));
-        return with_sign_of(v_div(t, v_add(t, v_set(2))), z);
+        return with_sign_of(quotient(t, t, v_set(2)), z);
     }
     case FB_RELU: /* max(0, z) */
         return v_max(v_set(0), z);

@@ -1,0 +1,40 @@
+"""Backpropagation, compiled: scikit-learn's multilayer perceptron at the speed of the processor."""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastbp import functional
+    from fastbp._backprop import backprop
+    from fastbp._config import show_config
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
+try:
+    __version__ = version("fastbp")
+except PackageNotFoundError:  # built in place, not installed
+    __version__ = "0+unknown"
+
+__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "backprop", "functional", "show_config"]
+
+_HOME = {
+    "MLPClassifier": "fastbp.mlp",
+    "MLPRegressor": "fastbp.mlp",
+    "backprop": "fastbp._backprop",
+    "show_config": "fastbp._config",
+}
+
+
+def __getattr__(name):
+    # scikit-learn is imported with the estimators, not with `import fastbp`
+    if name == "functional":
+        return import_module("fastbp.functional")
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastbp' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

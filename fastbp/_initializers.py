@@ -1,0 +1,21 @@
+"""Initial weights, drawn from a NumPy RandomState in scikit-learn's order."""
+
+from itertools import pairwise
+
+import numpy as np
+
+
+def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
+    """Half-width of Glorot's uniform distribution; the logistic function saturates sooner and gets a narrower one."""
+    factor = 2.0 if activation == "logistic" else 6.0
+    return np.sqrt(factor / (fan_in + fan_out))
+
+
+def glorot_uniform(sizes, activation: str, random_state: np.random.RandomState, dtype):
+    """Return (coefs, intercepts) for layers of these sizes: U(-bound, bound), for each layer W first, then b."""
+    coefs, intercepts = [], []
+    for fan_in, fan_out in pairwise(sizes):
+        bound = glorot_bound(fan_in, fan_out, activation)
+        coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
+        intercepts.append(random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False))
+    return coefs, intercepts

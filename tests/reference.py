@@ -1,0 +1,183 @@
+"""Backpropagation in float64 NumPy, written to be read: the oracle that every other test believes.
+
+It imports nothing of fastbp. Layers are numbered 1..L as in the book and rows are samples: a[0] is X, W[l] is
+(size[l], size[l-1]), b[l] is (size[l],), and z[l], a[l], delta[l] are (n, size[l]). Index 0 of W, b, z, delta, dW and
+db holds None, so every index in the code is the book's. Targets y are (n, size[L]); a class is a row of zeros with a
+single one. Gradients are those of the sum over samples; the 1/n appears once, in U.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+EPS = np.finfo(np.float64).eps
+
+
+# --- activations: f beside f'
+
+
+def logistic(z):
+    """1 / (1 + e^-z), written so that e is never raised to a large positive power."""
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+
+
+def softmax(z):
+    """a_i = e^z_i / Σ_j e^z_j by rows; the largest z of a row is taken off first, which changes no a."""
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+ACTIVATIONS = {  # f(z) and f'(z)
+    "identity": (lambda z: z, np.ones_like),
+    "logistic": (logistic, lambda z: logistic(z) * logistic(-z)),
+    "tanh": (np.tanh, lambda z: 1.0 - np.tanh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "exp": (np.exp, np.exp),
+}
+
+
+def softmax_jacobian(a):
+    """J[s, i, j] = ∂a_si / ∂z_sj = a_si ([i = j] - a_sj)."""
+    return a[:, :, None] * (np.eye(a.shape[1]) - a[:, None, :])
+
+
+def activate(z, name):
+    """F, second half: a = f(z), where f may be a function of the whole row."""
+    return softmax(z) if name == "softmax" else ACTIVATIONS[name][0](z)
+
+
+def activate_backward(da, z, name):
+    """∂C/∂z_j = Σ_i ∂C/∂a_i ∂a_i/∂z_j; the sum has a single term unless f is the softmax."""
+    if name == "softmax":
+        return np.einsum("si,sij->sj", da, softmax_jacobian(softmax(z)))
+    return da * ACTIVATIONS[name][1](z)
+
+
+# --- losses: C_sj beside ∂C/∂a_sj
+
+
+def xlogy(x, y):
+    """x log(y), and 0 where x is 0 whatever y is."""
+    return np.where(x == 0, 0.0, x * np.log(np.where(x == 0, 1.0, y)))
+
+
+LOSSES = {  # C(a, y) and ∂C/∂a, element by element; the cost of a sample is the sum of its row
+    "squared_error": (lambda a, y: 0.5 * (a - y) ** 2, lambda a, y: a - y),
+    "log_loss": (lambda a, y: -xlogy(y, a), lambda a, y: -y / a),
+    "binary_log_loss": (lambda a, y: -xlogy(y, a) - xlogy(1 - y, 1 - a), lambda a, y: -y / a + (1 - y) / (1 - a)),
+    "poisson": (lambda a, y: xlogy(y, y / a) - y + a, lambda a, y: 1 - y / a),
+}
+
+COLLAPSING = {
+    ("identity", "squared_error"),
+    ("softmax", "log_loss"),
+    ("logistic", "binary_log_loss"),
+    ("exp", "poisson"),
+}
+
+
+def cost(a, y, loss, eps=EPS):
+    """C of each sample, (n,). Within a logarithm a is kept in [eps, 1 - eps], as scikit-learn does."""
+    if loss in ("log_loss", "binary_log_loss"):
+        a = np.clip(a, eps, 1 - eps)
+    return LOSSES[loss][0](a, y).sum(axis=1)
+
+
+def delta_collapsed(a, y):
+    """BP1 where output and loss match, so that all but this cancels: delta[L] = a[L] - y."""
+    return a - y
+
+
+def delta_general(z, a, y, output, loss):
+    """BP1: delta_sj = Σ_i ∂C/∂a_si ∂a_si/∂z_sj."""
+    return activate_backward(LOSSES[loss][1](a, y), z, output)
+
+
+def delta_output(z, a, y, output, loss):
+    """BP1 in the form that suits the pair."""
+    return delta_collapsed(a, y) if (output, loss) in COLLAPSING else delta_general(z, a, y, output, loss)
+
+
+# --- forth and back: F, BP1, BP2, BP3, BP4
+
+
+def forward(X, W, b, activations, output):
+    """Lists z and a. activations[l-1] is the f of hidden layer l = 1..L-1; output is that of layer L."""
+    f = [None, *activations, output]
+    z, a = [None], [X]
+    for l in range(1, len(W)):
+        z.append(a[l - 1] @ W[l].T + b[l])  # F
+        a.append(activate(z[l], f[l]))
+    return z, a
+
+
+def backprop(X, y, W, b, activations, output, loss, sample_weight=None, eps=EPS):
+    """One pass over a batch: z, a, delta, dW, db, lists by layer, and loss, the sum over samples of C."""
+    L = len(W) - 1
+    w = np.ones(len(X)) if sample_weight is None else sample_weight
+    z, a = forward(X, W, b, activations, output)
+    f = [None, *activations]
+    delta, dW, db = ([None] * (L + 1) for _ in range(3))
+
+    delta[L] = w[:, None] * delta_output(z[L], a[L], y, output, loss)  # BP1
+    for l in range(L, 1, -1):
+        delta[l - 1] = activate_backward(delta[l] @ W[l], z[l - 1], f[l - 1])  # BP2
+    for l in range(1, L + 1):
+        db[l] = delta[l].sum(axis=0)  # BP3
+        dW[l] = delta[l].T @ a[l - 1]  # BP4
+    return SimpleNamespace(z=z, a=a, delta=delta, dW=dW, db=db, loss=float(w @ cost(a[L], y, loss, eps)))
+
+
+# --- the optimizers: U
+
+
+class SGD:
+    """U for sgd: v = momentum v - η g ; p = p + v, or looking ahead with Nesterov p = p + momentum v - η g."""
+
+    def __init__(self, params, momentum=0.9, nesterov=True):
+        self.v = [np.zeros_like(p) for p in params]
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def step(self, params, grads, learning_rate):
+        for p, g, v in zip(params, grads, self.v, strict=True):
+            v[...] = self.momentum * v - learning_rate * g
+            p += self.momentum * v - learning_rate * g if self.nesterov else v
+
+
+class Adam:
+    """U for adam: m and v are running means of g and g²; p = p - η_t m / (√v + ε), η_t = η √(1 - β₂ᵗ) / (1 - β₁ᵗ)."""
+
+    def __init__(self, params, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+        self.m = [np.zeros_like(p) for p in params]
+        self.v = [np.zeros_like(p) for p in params]
+        self.beta_1, self.beta_2, self.epsilon, self.t = beta_1, beta_2, epsilon, 0
+
+    def step(self, params, grads, learning_rate):
+        self.t += 1
+        rate = learning_rate * np.sqrt(1 - self.beta_2**self.t) / (1 - self.beta_1**self.t)
+        for p, g, m, v in zip(params, grads, self.m, self.v, strict=True):
+            m[...] = self.beta_1 * m + (1 - self.beta_1) * g
+            v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            p -= rate * m / (np.sqrt(v) + self.epsilon)
+
+
+def train_epoch(net, optimizer, X, y, order, batch_size, learning_rate, alpha=0.0, sample_weight=None):
+    """One pass in mini-batches of `order`; net is (W, b, activations, output, loss), whose W and b change in place.
+
+    Returns Σ n_b (Σ w C / Σ w) and Σ n_b ‖W‖² / Σ w over the batches, each with the weights from before its step.
+    """
+    W, b, activations, output, loss = net
+    order = np.arange(len(X)) if order is None else order
+    starts = range(0, len(order), batch_size)
+    data_loss = penalty = 0.0
+    for start, rate in zip(starts, np.broadcast_to(learning_rate, len(starts)), strict=True):
+        rows = order[start : start + batch_size]
+        w = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
+        batch = backprop(X[rows], y[rows], W, b, activations, output, loss, w)
+        data_loss += len(rows) * batch.loss / w.sum()
+        penalty += len(rows) * sum(np.sum(W_l**2) for W_l in W[1:]) / w.sum()
+        grads = [(dW_l + alpha * W_l) / w.sum() for dW_l, W_l in zip(batch.dW[1:], W[1:], strict=True)]
+        grads += [db_l / w.sum() for db_l in batch.db[1:]]
+        optimizer.step(W[1:] + b[1:], grads, rate)  # U
+    return data_loss, penalty

@@ -1,0 +1,100 @@
+"""One seed, one result: the bits after training are the committed ones for any instruction set and number of threads.
+
+`python tests/test_reproducibility.py` prints the table of the machine at hand, to paste below after a deliberate change
+of the arithmetic. The data come from NumPy's RandomState and exact arithmetic alone, so that no libm has a say.
+"""
+
+import hashlib
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from fastbp._engine import Network
+
+THREADS = (1, 2, 3, 5)
+
+NETS = {  # name: sizes, activations, output, loss, optimizer, rows, batch size
+    "narrow": ([3, 5, 1], ["tanh"], "identity", "squared_error", "adam", 70, 32),
+    "one layer": ([9, 4], [], "softmax", "log_loss", "momentum", 65, 20),
+    "wide": ([70, 300, 130, 10], ["relu", "relu"], "softmax", "log_loss", "adam", 400, 200),
+    "deep": ([28, 33, 31, 17, 16, 15, 2], ["tanh"] * 5, "logistic", "binary_log_loss", "nesterov", 900, 400),
+    "logistic": ([64, 100, 10], ["logistic"], "softmax", "log_loss", "adam", 700, 300),
+    "identity": ([10, 12, 3], ["identity"], "identity", "squared_error", "sgd", 90, 30),
+    "mixed": ([12, 20, 19, 18, 5], ["relu", "logistic", "tanh"], "exp", "poisson", "adam", 120, 50),
+    "quadratic": ([8, 30, 2], ["logistic"], "logistic", "squared_error", "momentum", 100, 25),
+    "softmax quadratic": ([40, 80, 6], ["tanh"], "softmax", "squared_error", "adam", 500, 200),
+    "tanh output": ([6, 17, 3], ["relu"], "tanh", "squared_error", "adam", 100, 33),
+    "one against all": ([6, 20, 4], ["tanh"], "logistic", "log_loss", "adam", 100, 50),
+    "full batch": ([4, 32, 16, 4], ["tanh", "tanh"], "softmax", "log_loss", "nesterov", 1000, 1000),
+}
+
+# SHA-256, shortened to 16 hexadecimal digits, of the weights, losses and predictions: (float32, float64).
+EXPECTED = {
+    "narrow": ("7b7b4c831f14c2da", "36d1f546a6b1c426"),
+    "one layer": ("5805c8b51cfd6e43", "adc74c2fef52d193"),
+    "wide": ("b192a7c0b3db4d4b", "aee68d95ac7f129c"),
+    "deep": ("89e687ba430c2583", "7a46ff3a2dca6a24"),
+    "logistic": ("8c9c5cd231694790", "e5b6381be585b184"),
+    "identity": ("104fd049e660311b", "2a4882852427e78f"),
+    "mixed": ("ff4abb6b1375228a", "58714df596a5a02f"),
+    "quadratic": ("c6344dcb2096e293", "c75431d32769d6de"),
+    "softmax quadratic": ("f1b1dca9004505df", "752edd6b3c367d70"),
+    "tanh output": ("f228002801ccd8c6", "bbdeb62a8935667b"),
+    "one against all": ("f09840751ecde7db", "5e9fb8578e3306e6"),
+    "full batch": ("1441c6ce296acf70", "00ef9e9da860700f"),
+}
+
+
+def data(sizes, loss, n):
+    """Integers / 2^k throughout: exact in float32."""
+    rng = np.random.RandomState(42)
+    X = rng.randint(-1024, 1025, (n, sizes[0])) / 1024
+    if loss == "log_loss":
+        y = rng.randint(sizes[-1], size=(n, 1))
+    elif loss == "squared_error":
+        y = rng.randint(-512, 513, (n, sizes[-1])) / 1024
+    else:
+        y = rng.randint(2 if loss == "binary_log_loss" else 5, size=(n, sizes[-1]))
+    scales = [2.0 ** -(1 + int(fan_in).bit_length() // 2) for fan_in in sizes[:-1]]
+    coefs = [rng.randint(-2048, 2049, shape) / 1024 * s for shape, s in zip(pairwise(sizes), scales, strict=True)]
+    intercepts = [rng.randint(-512, 513, size) / 1024 for size in sizes[1:]]
+    return X, y, coefs, intercepts, rng.permutation(n), rng.randint(1, 9, n) / 4
+
+
+def fingerprint(name, dtype, n_threads=1, isa=None):
+    """Three epochs, then the hash of all that came out."""
+    sizes, activations, output, loss, optimizer, n, batch_size = NETS[name]
+    X, y, coefs, intercepts, order, weight = data(sizes, loss, n)
+    X, y = X.astype(dtype), y.astype(dtype)
+    net = Network(sizes, activations, output, loss, dtype, n_threads=n_threads, isa=isa)
+    net.set_parameters([c.astype(dtype) for c in coefs], [i.astype(dtype) for i in intercepts])
+    if optimizer == "adam":
+        net.set_optimizer("adam", beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    else:
+        net.set_optimizer("sgd", momentum=0.0 if optimizer == "sgd" else 0.9, nesterov=optimizer == "nesterov")
+    losses = [
+        net.train_epoch(X, y, None, batch_size, 2**-6),
+        net.train_epoch(X, y, order, batch_size, 2**-7, alpha=2**-4),
+        net.train_epoch(X, y, order[::-1].copy(), batch_size, 2**-8, alpha=2**-4, sample_weight=weight),
+    ]
+    loss, coef_grads, intercept_grads = net.loss_gradient(X, y, alpha=2**-4)
+    trained, biases = net.get_parameters()
+    results = [*trained, *biases, *coef_grads, *intercept_grads, net.predict(X), np.array([*losses, (loss, 0)])]
+    assert all(np.all(np.isfinite(r)) for r in results), name
+    digest = hashlib.sha256()
+    for result in results:
+        digest.update(np.ascontiguousarray(result, result.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@pytest.mark.parametrize("n_threads", THREADS)
+@pytest.mark.parametrize("name", NETS)
+def test_the_bits_are_the_committed_ones(isa, dtype, n_threads, name):
+    assert fingerprint(name, dtype, n_threads, isa) == EXPECTED[name][dtype == np.float64]
+
+
+if __name__ == "__main__":
+    print("EXPECTED = {")
+    for net in NETS:
+        print(f'    "{net}": ("{fingerprint(net, np.float32)}", "{fingerprint(net, np.float64)}"),')
+    print("}")
