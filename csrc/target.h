@@ -23,6 +23,14 @@
 #define FB_INLINE static inline
 #endif
 
+/* On Arm, clang makes FMIN and FMAX, which differ in NaN and signed zero, of a select by its own comparison
+ * (https://github.com/llvm/llvm-project/issues/93414): it must not see whence the mask comes. */
+#if defined(__clang__)
+#define FB_UNSEEN(mask, where) __asm__("" : where(mask))
+#else
+#define FB_UNSEEN(mask, where) ((void)0)
+#endif
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #define FB_X86 1
 #endif

@@ -11,12 +11,12 @@ from fastbp._memory cimport Workspace, rows_of
 from fastbp._openmp cimport omp_get_max_threads
 from fastbp._phases cimport Job, Phases
 
+from fastbp._pace import Pace
+
 cnp.import_array()
 
 # Rows of a block of predictions: its activations stay in L2 through all layers.
 cdef ptrdiff_t PREDICT_ROWS = 96
-# Floating-point operations between two looks for Ctrl-C: some 50 ms.
-cdef double WORK_PER_CHECK = 5e9
 
 
 def omp_max_threads():
@@ -44,6 +44,7 @@ cdef class Network(Phases):
     """
 
     cdef Workspace workspace  # of the last batch size
+    cdef object pace
 
     # ---- what a caller sees
 
@@ -82,18 +83,24 @@ cdef class Network(Phases):
         rates = np.ascontiguousarray(np.broadcast_to(np.asarray(learning_rate, dtype=np.float64), (n_batches,)))
         job.learning_rate = <const double *> cnp.PyArray_DATA(rates)
         job.alpha = alpha
-        if self.workspace is None or self.workspace.rows != job.batch_size:
-            self.workspace = Workspace(self.sizes, self.itemsize, job.batch_size, job.n_y, self.n_threads)
-
-        cdef double work = self.flops(job.batch_size, True)
-        cdef int n_threads = self.worthwhile_threads(work)
-        cdef ptrdiff_t chunk = max(1, <ptrdiff_t> (WORK_PER_CHECK / work))
-        for batch in range(0, n_batches, chunk):
-            last = min(batch + chunk, n_batches)
+        self._prepare(job.batch_size, job.n_y)
+        batch = 0
+        while batch < n_batches:
+            n_threads, stretch = self.pace.next()
+            last = min(batch + <ptrdiff_t> stretch, n_batches)
             self.train(&job, self.workspace, batch, last, n_threads)
+            self.pace.done(last - batch)
             self.t = job.t + last
             PyErr_CheckSignals()
+            batch = last
         return job.data_loss, job.penalty
+
+    def _prepare(self, ptrdiff_t batch_size, ptrdiff_t n_y):
+        """The buffers of a batch and the choice of threads, kept for the next epoch of the same batches."""
+        cdef Workspace rows = self.workspace
+        if rows is None or rows.rows != batch_size or rows.n_threads != self.n_threads:
+            self.workspace = Workspace(self.sizes, self.itemsize, batch_size, n_y, self.n_threads)
+            self.pace = Pace(self.n_threads, self.worthwhile_threads(self.flops(batch_size, True)))
 
     def loss_gradient(self, X, y, sample_weight=None, alpha=0.0):
         """The mean cost with its penalty, and its gradient, over all rows at once.

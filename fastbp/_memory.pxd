@@ -11,7 +11,7 @@ cdef class Arena:
 
 cdef class Workspace:
     cdef Arena arena
-    cdef ptrdiff_t rows, ld, n_scratch
+    cdef ptrdiff_t rows, ld, n_threads, n_scratch
     cdef char **a
     cdef char **z
     cdef char **delta

@@ -61,7 +61,7 @@ cdef class Workspace:
         if self.a == NULL:
             raise MemoryError()
         self.z, self.delta = self.a + (L + 1), self.a + 2 * (L + 1)
-        self.rows = rows
+        self.rows, self.n_threads = rows, n_threads
         self.ld = rows | 1  # odd, so that the lines of one row in all panels do not share a set of the cache
         self.n_scratch = loss_scratch_lines(sizes[L])
         line_counts = [panels(size, itemsize) * self.ld for size in sizes]

@@ -1,4 +1,4 @@
-# OpenMP's questions, answered for one thread where the compiler has no OpenMP.
+# OpenMP's questions and its barrier, answered for one thread where the compiler has no OpenMP.
 cdef extern from *:
     """
     #ifdef _OPENMP
@@ -7,9 +7,14 @@ cdef extern from *:
     #else
     enum { fb_has_openmp = 0 };
     #define omp_get_max_threads() 1
-    #define omp_get_num_threads() 1
     #endif
+    static inline void omp_barrier(void)
+    {
+    #ifdef _OPENMP
+    #pragma omp barrier
+    #endif
+    }
     """
     int fb_has_openmp
     int omp_get_max_threads() noexcept nogil
-    int omp_get_num_threads() noexcept nogil
+    void omp_barrier() noexcept nogil

@@ -14,19 +14,10 @@ from libc.stdint cimport int64_t
 
 from fastbp._kernels cimport FB_ADAM, FB_LINE, activation_named, fb_layer, fb_rows, fb_step, output_of
 from fastbp._memory cimport Arena, Workspace, panels
-from fastbp._openmp cimport omp_get_num_threads
+from fastbp._openmp cimport omp_barrier
 from fastbp._parameters cimport MAX_TILE_PANELS, Parameters, Tile
 
 cnp.import_array()
-
-
-cdef extern from "barrier.h" nogil:
-    ctypedef struct fb_barrier:
-        pass
-
-    void fb_barrier_init(fb_barrier *barrier)
-    void fb_barrier_wait(fb_barrier *barrier, int n_threads)
-
 
 # Rows of a shard at most: its activations stay in L2 through all layers.
 cdef ptrdiff_t SHARD_ROWS = 96
@@ -78,10 +69,11 @@ cdef class Phases(Parameters):
     # ---- the two phases
 
     cdef void train(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads) noexcept:
-        """Batches first..last in one parallel region. Beside each phase, thread 0 does what needs one thread."""
+        """Batches first..last in one parallel region. Beside each phase, thread 0 does what needs one thread.
+
+        A prange in a parallel block does not wait at its end: the barriers are explicit.
+        """
         cdef ptrdiff_t batch, shard, tile, n, n_shards
-        cdef fb_barrier barrier  # a prange in a parallel block does not wait at its end
-        fb_barrier_init(&barrier)
         with nogil, parallel(num_threads=n_threads):
             for batch in range(first, last):
                 n = min(job.batch_size, job.n - batch * job.batch_size)
@@ -90,12 +82,12 @@ cdef class Phases(Parameters):
                     self._begin_step(job, batch, n)
                 for shard in prange(n_shards, schedule="static"):
                     self._phase_1(rows, job, batch * job.batch_size, n, shard, n_shards, threadid())
-                fb_barrier_wait(&barrier, omp_get_num_threads())
+                omp_barrier()
                 if threadid() == 0:
                     self._add_loss(job, rows, n)
                 for tile in prange(self.n_tiles, schedule="static", chunksize=1):
                     self._phase_2(rows, &self.tiles[tile], n, &job.step)
-                fb_barrier_wait(&barrier, omp_get_num_threads())
+                omp_barrier()
 
     cdef void predict_rows(self, Workspace rows, const fb_rows *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
                            char *out) noexcept:
@@ -116,13 +108,11 @@ cdef class Phases(Parameters):
         cdef char *db = arena.take(arena.lines_left)
         cdef const int64_t[::1] dW_at = np.cumsum([0] + lines) * FB_LINE
         cdef const int64_t[::1] db_at = np.cumsum([0] + rows_of_layers) * self.itemsize
-        cdef fb_barrier barrier
-        fb_barrier_init(&barrier)
         self._sum_weights(job, 0, job.n)
         with nogil, parallel(num_threads=n_threads):
             for shard in prange(n_shards, schedule="static"):
                 self._phase_1(rows, job, 0, job.n, shard, n_shards, threadid())
-            fb_barrier_wait(&barrier, omp_get_num_threads())
+            omp_barrier()
             for i in prange(self.n_tiles, schedule="static", chunksize=1):
                 self._store_gradient(rows, &self.tiles[i], job.n, dW + dW_at[self.tiles[i].l - 1],
                                      db + db_at[self.tiles[i].l - 1])

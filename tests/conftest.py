@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp import _kernels
+from fastbp._engine import Network
 
 SIZES = (1, 2, 7, 10, 15, 16, 17, 31, 33, 100)
 
@@ -17,6 +18,13 @@ HIDDEN = ("identity", "logistic", "tanh", "relu")
 OUTPUTS = ("identity", "logistic", "softmax", "exp", "tanh", "relu")
 LOSSES = ("squared_error", "log_loss", "binary_log_loss", "poisson")
 PAIRS = [(output, loss) for output in OUTPUTS for loss in LOSSES]
+
+OPTIMIZERS = {
+    "sgd": ("sgd", dict(momentum=0.0, nesterov=False)),
+    "momentum": ("sgd", dict(momentum=0.9, nesterov=False)),
+    "nesterov": ("sgd", dict(momentum=0.9, nesterov=True)),
+    "adam": ("adam", dict(beta_1=0.8, beta_2=0.99, epsilon=1e-7)),
+}
 
 
 @pytest.fixture(params=_kernels.isa_names())
@@ -110,3 +118,23 @@ def random_net(sizes, activations, output, loss, n, dtype=np.float64, seed=0):
         coefs=[np.ascontiguousarray(W_l.T, dtype=dtype) for W_l in W[1:]],
         intercepts=[b_l.astype(dtype) for b_l in b[1:]],
     )  # fmt: skip
+
+
+def build(p, n_threads=1, optimizer=None):
+    """The Network of a random_net."""
+    net = Network(p.sizes, p.activations, p.output, p.loss, p.dtype, n_threads=n_threads)
+    net.set_parameters(p.coefs, p.intercepts)
+    if optimizer:
+        solver, options = OPTIMIZERS[optimizer]
+        net.set_optimizer(solver, **options)
+    return net
+
+
+def batch(p):
+    """X and y of a random_net, as its Network takes them."""
+    return p.X.astype(p.dtype), p.target
+
+
+def assert_same_parameters(net, other):
+    for got, expected in zip(net.get_parameters(), other.get_parameters(), strict=True):
+        assert_same_bits(got, expected)

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import HIDDEN, PAIRS, random_net
-from fastbp._engine import Network
+from conftest import HIDDEN, PAIRS, batch, build, random_net
 
 torch = pytest.importorskip("torch")
 
@@ -48,9 +47,7 @@ def gradients(p):
 @pytest.mark.parametrize("seed", range(50))
 def test_gradient(seed, dtype):
     p = random_problem(seed, dtype)
-    net = Network(p.sizes, p.activations, p.output, p.loss, dtype)
-    net.set_parameters(p.coefs, p.intercepts)
-    got = net.backprop(p.X.astype(dtype), p.target, sample_weight=p.sample_weight)
+    got = build(p).backprop(*batch(p), sample_weight=p.sample_weight)
     loss, dW, db = gradients(p)
     rtol = 1e-12 if dtype == np.float64 else 1e-5
     assert got["loss"] == pytest.approx(loss, rel=rtol)

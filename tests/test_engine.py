@@ -3,29 +3,9 @@
 import numpy as np
 import pytest
 import reference
-from conftest import HIDDEN, PAIRS, assert_same_bits, random_net
+from conftest import HIDDEN, OPTIMIZERS, PAIRS, assert_same_bits, assert_same_parameters, batch, build, random_net
+
 from fastbp._engine import Network
-
-OPTIMIZERS = {
-    "sgd": ("sgd", dict(momentum=0.0, nesterov=False)),
-    "momentum": ("sgd", dict(momentum=0.9, nesterov=False)),
-    "nesterov": ("sgd", dict(momentum=0.9, nesterov=True)),
-    "adam": ("adam", dict(beta_1=0.8, beta_2=0.99, epsilon=1e-7)),
-}
-
-
-def build(p, n_threads=1, optimizer=None):
-    """The Network of a random_net."""
-    net = Network(p.sizes, p.activations, p.output, p.loss, p.dtype, n_threads=n_threads)
-    net.set_parameters(p.coefs, p.intercepts)
-    if optimizer:
-        solver, options = OPTIMIZERS[optimizer]
-        net.set_optimizer(solver, **options)
-    return net
-
-
-def batch(p):
-    return p.X.astype(p.dtype), p.target
 
 
 def assert_lists_close(got, expected, rtol):
@@ -35,11 +15,6 @@ def assert_lists_close(got, expected, rtol):
         if e is not None:
             assert g.shape == e.shape
             assert np.max(np.abs(g - e)) <= rtol * np.max(np.abs(e))
-
-
-def assert_same_parameters(net, other):
-    for got, expected in zip(net.get_parameters(), other.get_parameters(), strict=True):
-        assert_same_bits(got, expected)
 
 
 # --- gradient
@@ -275,40 +250,6 @@ def test_set_optimizer_forgets(dtype):
     net.set_optimizer("adam", **OPTIMIZERS["adam"][1])
     assert net.train_epoch(*batch(p), None, 10, 0.01) == fresh.train_epoch(*batch(p), None, 10, 0.01)
     assert_same_parameters(net, fresh)
-
-
-# --- threads
-
-NETS = {"small": ([16, 32, 2], 100, 32), "medium": ([54, 200, 131, 7], 600, 256), "wide": ([300, 17], 257, 100)}
-
-
-@pytest.mark.parametrize("size", NETS)
-def test_any_number_of_threads_gives_the_same_bits(size, dtype):
-    """More threads than cores included: which thread computes a tile is no part of the sum."""
-    sizes, n, batch_size = NETS[size]
-    p = random_net(sizes, ["tanh"] * (len(sizes) - 2), "softmax", "log_loss", n, dtype)
-    X, y = batch(p)
-    order = np.random.RandomState(0).permutation(n)
-    results = []
-    for n_threads in (1, 2, 3, 5):
-        net = build(p, n_threads, "adam")
-        losses = [net.train_epoch(X, y, order, batch_size, 0.01, 1e-3, p.sample_weight) for _ in range(2)]
-        loss, coef_grads, _ = net.loss_gradient(X, y, p.sample_weight)
-        passed = net.backprop(X, y)
-        results.append((*net.get_parameters()[0], *coef_grads, *passed["delta"][1:], *passed["db"][1:], net.predict(X)))
-        results[-1] += (np.array([*losses[0], *losses[1], loss, passed["loss"]]),)
-    for other in results[1:]:
-        assert_same_bits(other, results[0])
-
-
-def test_the_number_of_threads_can_change_between_epochs(dtype):
-    p = random_net([16, 64, 40, 3], ["relu", "relu"], "softmax", "log_loss", 300, dtype)
-    changing, steady = build(p, 1, "adam"), build(p, 1, "adam")
-    for n_threads in (1, 5, 2, 3):
-        changing.n_threads = n_threads
-        assert changing.n_threads == n_threads
-        assert changing.train_epoch(*batch(p), None, 128, 0.01) == steady.train_epoch(*batch(p), None, 128, 0.01)
-    assert_same_parameters(changing, steady)
 
 
 # --- bad input

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import draw, random_net
-from fastbp._engine import Network
+from conftest import batch, build, draw, random_net
 from reference import softmax, xlogy
 
 import fastbp.functional as F
@@ -154,9 +153,7 @@ def test_a_chain_by_hand_is_the_network():
     dz1 = F.sigmoid_backward(da1, a1)
     _, dW1, db1 = F.linear_backward(dz1, p.X, W1)
 
-    net = Network(p.sizes, p.activations, p.output, p.loss, np.float64)
-    net.set_parameters(p.coefs, p.intercepts)
-    whole = net.backprop(p.X, p.target)
+    whole = build(p).backprop(*batch(p))
     assert whole["loss"] == pytest.approx(E.sum(), rel=1e-13)
     for name, by_hand in dict(z=[z1, z2], a=[a1, a2], delta=[dz1, dz2], dW=[dW1, dW2], db=[db1, db2]).items():
         for got, expected in zip(by_hand, whole[name][1:], strict=True):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 import sklearn.neural_network
-from fastbp._engine import Network
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_multilabel_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -21,6 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, _training
+from fastbp._engine import Network
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

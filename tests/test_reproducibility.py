@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from conftest import assert_same_bits, assert_same_parameters, batch, build, random_net
+
 from fastbp._engine import Network
 
 THREADS = (1, 2, 3, 5)
@@ -30,18 +32,18 @@ NETS = {  # name: sizes, activations, output, loss, optimizer, rows, batch size
 
 # SHA-256, shortened to 16 hexadecimal digits, of the weights, losses and predictions: (float32, float64).
 EXPECTED = {
-    "narrow": ("7b7b4c831f14c2da", "36d1f546a6b1c426"),
+    "narrow": ("229dd197c1247348", "d7af6217b2a788d7"),
     "one layer": ("5805c8b51cfd6e43", "adc74c2fef52d193"),
     "wide": ("b192a7c0b3db4d4b", "aee68d95ac7f129c"),
-    "deep": ("89e687ba430c2583", "7a46ff3a2dca6a24"),
-    "logistic": ("8c9c5cd231694790", "e5b6381be585b184"),
+    "deep": ("8811c4f37c7b2541", "d54790f68b4eb777"),
+    "logistic": ("28a79b06ed6db96a", "e6750738979de65a"),
     "identity": ("104fd049e660311b", "2a4882852427e78f"),
-    "mixed": ("ff4abb6b1375228a", "58714df596a5a02f"),
-    "quadratic": ("c6344dcb2096e293", "c75431d32769d6de"),
-    "softmax quadratic": ("f1b1dca9004505df", "752edd6b3c367d70"),
-    "tanh output": ("f228002801ccd8c6", "bbdeb62a8935667b"),
-    "one against all": ("f09840751ecde7db", "5e9fb8578e3306e6"),
-    "full batch": ("1441c6ce296acf70", "00ef9e9da860700f"),
+    "mixed": ("192abdebf82c8a83", "f2e9422c85dedf6a"),
+    "quadratic": ("9bd187f96fc33fdb", "6e1b1ff59dd2f62a"),
+    "softmax quadratic": ("0499adb420a2b14a", "18016587a116bcb4"),
+    "tanh output": ("77cbd9373b05cfeb", "e1b7a383752d899e"),
+    "one against all": ("da46e6768662c8af", "87fb3b684f7dc791"),
+    "full batch": ("4077946536f1f1cb", "370bb46683cd5e5d"),
 }
 
 
@@ -91,6 +93,38 @@ def fingerprint(name, dtype, n_threads=1, isa=None):
 @pytest.mark.parametrize("name", NETS)
 def test_the_bits_are_the_committed_ones(isa, dtype, n_threads, name):
     assert fingerprint(name, dtype, n_threads, isa) == EXPECTED[name][dtype == np.float64]
+
+
+SIZES = {"small": ([16, 32, 2], 100, 32), "medium": ([54, 200, 131, 7], 600, 256), "wide": ([300, 17], 257, 100)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_number_of_threads_gives_the_same_bits(size, dtype):
+    """More threads than cores included: which thread computes a tile is no part of the sum."""
+    sizes, n, batch_size = SIZES[size]
+    p = random_net(sizes, ["tanh"] * (len(sizes) - 2), "softmax", "log_loss", n, dtype)
+    X, y = batch(p)
+    order = np.random.RandomState(0).permutation(n)
+    results = []
+    for n_threads in (1, 2, 3, 5):
+        net = build(p, n_threads, "adam")
+        losses = [net.train_epoch(X, y, order, batch_size, 0.01, 1e-3, p.sample_weight) for _ in range(2)]
+        loss, coef_grads, _ = net.loss_gradient(X, y, p.sample_weight)
+        passed = net.backprop(X, y)
+        results.append((*net.get_parameters()[0], *coef_grads, *passed["delta"][1:], *passed["db"][1:], net.predict(X)))
+        results[-1] += (np.array([*losses[0], *losses[1], loss, passed["loss"]]),)
+    for other in results[1:]:
+        assert_same_bits(other, results[0])
+
+
+def test_the_number_of_threads_can_change_between_epochs(dtype):
+    p = random_net([16, 64, 40, 3], ["relu", "relu"], "softmax", "log_loss", 300, dtype)
+    changing, steady = build(p, 1, "adam"), build(p, 1, "adam")
+    for n_threads in (1, 5, 2, 3):
+        changing.n_threads = n_threads
+        assert changing.n_threads == n_threads
+        assert changing.train_epoch(*batch(p), None, 128, 0.01) == steady.train_epoch(*batch(p), None, 128, 0.01)
+    assert_same_parameters(changing, steady)
 
 
 if __name__ == "__main__":

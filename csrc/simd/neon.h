@@ -41,7 +41,11 @@ FB_INLINE vec v_fma(vec a, vec b, vec c) { return V(vfma)(c, a, b); }
 FB_INLINE vec v_fnma(vec a, vec b, vec c) { return V(vfms)(c, a, b); }
 FB_INLINE mask v_less(vec a, vec b) { return V(vclt)(a, b); }
 FB_INLINE mask v_equal(vec a, vec b) { return V(vceq)(a, b); }
-FB_INLINE vec v_select(mask m, vec a, vec b) { return V(vbsl)(m, a, b); }
+FB_INLINE vec v_select(mask m, vec a, vec b)
+{
+    FB_UNSEEN(m, "+w");
+    return V(vbsl)(m, a, b);
+}
 /* Not FMIN and FMAX, which differ from x86 in NaN and signed zero. */
 FB_INLINE vec v_min(vec a, vec b) { return v_select(v_less(a, b), a, b); }
 FB_INLINE vec v_max(vec a, vec b) { return v_select(v_less(b, a), a, b); }

@@ -26,11 +26,15 @@ FB_INLINE vec v_div(vec a, vec b) { return a / b; }
 FB_INLINE vec v_sqrt(vec a) { return F(sqrt)(a); }
 FB_INLINE vec v_fma(vec a, vec b, vec c) { return F(fma)(a, b, c); }
 FB_INLINE vec v_fnma(vec a, vec b, vec c) { return F(fma)(-a, b, c); }
-FB_INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
-FB_INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
 FB_INLINE mask v_less(vec a, vec b) { return a < b; }
 FB_INLINE mask v_equal(vec a, vec b) { return a == b; }
-FB_INLINE vec v_select(mask m, vec a, vec b) { return m ? a : b; }
+FB_INLINE vec v_select(mask m, vec a, vec b)
+{
+    FB_UNSEEN(m, "+r");
+    return m ? a : b;
+}
+FB_INLINE vec v_min(vec a, vec b) { return v_select(v_less(a, b), a, b); }
+FB_INLINE vec v_max(vec a, vec b) { return v_select(v_less(b, a), a, b); }
 FB_INLINE vec v_and(vec a, vec b) { return v_set_bits(to_bits(a) & to_bits(b)); }
 FB_INLINE vec v_or(vec a, vec b) { return v_set_bits(to_bits(a) | to_bits(b)); }
 FB_INLINE vec v_add_bits(vec a, vec b) { return v_set_bits(to_bits(a) + to_bits(b)); }
