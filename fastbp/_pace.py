@@ -6,51 +6,61 @@ from time import perf_counter
 class Pace:
     """Chooses the threads of each stretch of batches, from the speed of the stretches before.
 
-    Most stretches run on the count that is fastest so far. Now and then a short one tries the next count below or
-    above; a trial that loses makes the next one wait twice as long, so that a bad neighbour (a busy core) costs little.
+    Most stretches run on the count that is fastest so far. Now and then the next count below or above is tried: one
+    batch to wake the threads, then a short stretch that counts. A trial that loses makes the next one wait twice as
+    long, so that a bad neighbour (a busy core) costs little.
     """
 
     STRETCH = 0.02  # seconds between two looks, at most: also how soon Ctrl-C is served
-    TRIAL = 0.0005  # seconds that a trial may take, but for its two batches
-    LONGEST_WAIT = 2.0  # seconds between trials at most
-    WIN = 0.95  # a trial wins if it takes less than this part of the time
+    TRIAL = 0.001  # seconds of a trial
+    LONGEST_WAIT = 1.0  # seconds between trials
+    WIN = 0.95  # a trial wins if a batch takes less than this part of the time
 
     def __init__(self, n_threads, guess):
         self.counts = sorted({min(2**i, n_threads) for i in range(n_threads.bit_length() + 1)})
         self.best = next(i for i, count in enumerate(self.counts) if count >= min(guess, n_threads))
-        self.cost = None  # seconds a batch with the best count, smoothed
+        self.cost = None  # seconds a batch on the best count, smoothed
         self.usual = None  # the same, over a longer time
-        self.direction = -1
+        self.trial = None  # the count on trial, as an index
+        self.awake = False  # whether the threads of the trial have run a batch
+        self.direction = 1
         self.wait = self.STRETCH
-        self.next_trial = 0.0
-        self.trial = self.best
+        self.next_trial = perf_counter() + self.wait
 
     def next(self):
         """Threads and batches of the next stretch."""
         self.started = perf_counter()
-        self.trial = self.best
         if self.cost is None:
             return self.counts[self.best], 2
-        if self.started >= self.next_trial and len(self.counts) > 1:
-            self.direction = -self.direction
-            if not 0 <= self.best + self.direction < len(self.counts):
-                self.direction = -self.direction
-            self.trial = self.best + self.direction
-        seconds = self.STRETCH if self.trial == self.best else self.TRIAL
-        return self.counts[self.trial], max(2, int(seconds / self.cost))
+        if self.trial is None and self.started >= self.next_trial and len(self.counts) > 1:
+            self._begin_trial()
+        if self.trial is None:
+            return self.counts[self.best], max(1, int(self.STRETCH / self.cost))
+        return self.counts[self.trial], max(2, int(self.TRIAL / self.cost)) if self.awake else 1
 
     def done(self, n_batches):
         """The stretch that `next` began has run so many batches."""
         now = perf_counter()
         cost = (now - self.started) / n_batches
-        if self.trial == self.best:
+        if self.trial is None:
             self._note(cost, now)
-        elif cost < self.WIN * self.cost:
-            self.best, self.cost, self.usual, self.wait = self.trial, cost, cost, self.STRETCH
-            self.next_trial = now + self.wait
+        elif self.awake:
+            self._end_trial(cost, now)
         else:
+            self.awake = True
+
+    def _begin_trial(self):
+        if not 0 <= self.best + self.direction < len(self.counts):
+            self.direction = -self.direction
+        self.trial, self.awake = self.best + self.direction, False
+
+    def _end_trial(self, cost, now):
+        if cost < self.WIN * self.cost:
+            self.best, self.cost, self.usual, self.wait = self.trial, cost, cost, self.STRETCH
+        else:
+            self.direction = -self.direction
             self.wait = min(2 * self.wait, self.LONGEST_WAIT)
-            self.next_trial = now + self.wait
+        self.trial, self.next_trial = None, now + self.wait
 
     def _note(self, cost, now):
         """Follow the cost of the best count; when it rises suddenly, look around at once."""
