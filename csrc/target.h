@@ -23,6 +23,13 @@
 #define FB_INLINE static inline
 #endif
 
+/* Ask for a cache line before it is needed. */
+#if defined(__GNUC__)
+#define FB_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define FB_PREFETCH(p) ((void)(p))
+#endif
+
 /* On Arm, clang makes FMIN and FMAX, which differ in NaN and signed zero, of a select by its own comparison
  * (https://github.com/llvm/llvm-project/issues/93414): it must not see whence the mask comes. */
 #if defined(__clang__)

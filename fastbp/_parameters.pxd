@@ -13,6 +13,7 @@ cdef struct Tile:
     ptrdiff_t n_panels  # panels that hold them
     ptrdiff_t offset  # bytes from the start of W, or of a moment of W, to its first panel
     ptrdiff_t block  # index of its first panel in `squares`
+    ptrdiff_t work  # weights in the tiles before it
 
 cdef enum:
     MAX_TILE_PANELS = 8

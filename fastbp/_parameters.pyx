@@ -59,29 +59,33 @@ cdef class Parameters:
             self.mb[l], self.vb[l] = self.arena.take(b_lines), self.arena.take(b_lines)
 
     def cut_tiles(self, ptrdiff_t tile_panels):
-        """List the tiles of all layers, of at most so many panels of inputs; any number gives the same results."""
+        """List the tiles of all layers, of at most so many panels of inputs; any number gives the same results.
+
+        Tiles of the same inputs follow one another, so that these stay in the cache while the outputs pass by.
+        """
         if not 1 <= tile_panels <= MAX_TILE_PANELS:
             raise ValueError(f"got {tile_panels} panels in a tile, expected 1 to {MAX_TILE_PANELS}.")
         tiles = []
-        block = 0
+        work = first_block = 0
         for l in range(1, self.L + 1):
             n_in, n_out, rows = self.layer[l].n_in, self.layer[l].n_out, self.layer[l].rows
             n_panels = panels(n_in, self.itemsize)
-            for j in range(0, n_out, self.n_panel):
-                for panel in range(0, n_panels, tile_panels):
-                    width = min(tile_panels, n_panels - panel)
-                    k = panel * self.n_panel
-                    tiles.append((l, j, k, min(self.n_panel, n_out - j), min(width * self.n_panel, n_in - k), width,
-                                  (panel * rows + j) * FB_LINE, block))
-                    block += width
+            for panel in range(0, n_panels, tile_panels):
+                width, k = min(tile_panels, n_panels - panel), panel * self.n_panel
+                for j in range(0, n_out, self.n_panel):
+                    n_rows, n_columns = min(self.n_panel, n_out - j), min(width * self.n_panel, n_in - k)
+                    block = first_block + j // self.n_panel * n_panels + panel
+                    tiles.append((l, j, k, n_rows, n_columns, width, (panel * rows + j) * FB_LINE, block, work))
+                    work += n_rows * n_columns
+            first_block += rows // self.n_panel * n_panels
         free(self.tiles)
         self.n_tiles = 0
         self.tiles = <Tile *> calloc(len(tiles), sizeof(Tile))
         if self.tiles == NULL:
             raise MemoryError("no memory for the network's tiles.")
         self.n_tiles = len(tiles)
-        for i, (l, j, k, n_rows, n_columns, n_panels, offset, block) in enumerate(tiles):
-            self.tiles[i] = Tile(l, j, k, n_rows, n_columns, n_panels, offset, block)
+        for i, (l, j, k, n_rows, n_columns, n_panels, offset, block, work) in enumerate(tiles):
+            self.tiles[i] = Tile(l, j, k, n_rows, n_columns, n_panels, offset, block, work)
 
     # ---- parameters in scikit-learn's orientation
 

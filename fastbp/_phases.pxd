@@ -32,6 +32,7 @@ cdef class Phases(Parameters):
                            char *out) noexcept
     cdef object gradient_pass(self, Job *job, Workspace rows)
     cdef ptrdiff_t _count_shards(self, ptrdiff_t n, int n_threads) noexcept nogil
+    cdef ptrdiff_t _first_tile(self, ptrdiff_t part, ptrdiff_t n_parts) noexcept nogil
     cdef void _begin_step(self, Job *job, ptrdiff_t batch, ptrdiff_t n) noexcept nogil
     cdef void _sum_weights(self, Job *job, ptrdiff_t first, ptrdiff_t n) noexcept nogil
     cdef void _add_loss(self, Job *job, Workspace rows, ptrdiff_t n) noexcept nogil

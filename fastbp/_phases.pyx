@@ -66,6 +66,19 @@ cdef class Phases(Parameters):
         cdef ptrdiff_t n_shards = n_threads * ((n + n_threads * SHARD_ROWS - 1) // (n_threads * SHARD_ROWS))
         return min(n_shards, (n + SHARD_UNIT - 1) // SHARD_UNIT)
 
+    cdef ptrdiff_t _first_tile(self, ptrdiff_t part, ptrdiff_t n_parts) noexcept nogil:
+        """Where one of n_parts stretches of tiles of equal work begins."""
+        cdef Tile *last = &self.tiles[self.n_tiles - 1]
+        cdef ptrdiff_t work = (last.work + last.n_rows * last.n_columns) * part // n_parts
+        cdef ptrdiff_t low = 0, high = self.n_tiles, middle
+        while low < high:  # the first tile that begins at `work` or after
+            middle = (low + high) // 2
+            if self.tiles[middle].work < work:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
     # ---- the two phases
 
     cdef void train(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads) noexcept:
@@ -73,7 +86,7 @@ cdef class Phases(Parameters):
 
         A prange in a parallel block does not wait at its end: the barriers are explicit.
         """
-        cdef ptrdiff_t batch, shard, tile, n, n_shards
+        cdef ptrdiff_t batch, shard, part, tile, n, n_shards
         with nogil, parallel(num_threads=n_threads):
             for batch in range(first, last):
                 n = min(job.batch_size, job.n - batch * job.batch_size)
@@ -85,8 +98,9 @@ cdef class Phases(Parameters):
                 omp_barrier()
                 if threadid() == 0:
                     self._add_loss(job, rows, n)
-                for tile in prange(self.n_tiles, schedule="static", chunksize=1):
-                    self._phase_2(rows, &self.tiles[tile], n, &job.step)
+                for part in prange(n_threads, schedule="static", chunksize=1):
+                    for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
+                        self._phase_2(rows, &self.tiles[tile], n, &job.step)
                 omp_barrier()
 
     cdef void predict_rows(self, Workspace rows, const fb_rows *X, ptrdiff_t n, ptrdiff_t block, int n_threads,

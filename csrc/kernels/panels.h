@@ -39,6 +39,10 @@ FB_INLINE void lanes_to_rows(const real *lanes, ptrdiff_t step, ptrdiff_t ld, pt
         }                                                                                                              \
     }
 
+/* Rows of X lie anywhere: how many rows ahead their first lines are asked for, and how many lines; the processor's own
+ * prefetcher takes over in longer rows. */
+enum { ROWS_AHEAD = 6, LINES_AHEAD = 4 };
+
 static void gather(const fb_rows *X, const int64_t *order, ptrdiff_t first, ptrdiff_t n, real *a, ptrdiff_t ld)
 {
     const int contiguous = X->column_stride == sizeof(real) && X->is_float64 == (sizeof(real) == sizeof(double));
@@ -46,6 +50,9 @@ static void gather(const fb_rows *X, const int64_t *order, ptrdiff_t first, ptrd
         const ptrdiff_t whole = X->n_columns / PANEL * PANEL, rest = X->n_columns - whole;
         for (ptrdiff_t s = 0; s < n; s++) {
             const real *x = (const real *)(X->data + (order ? order[first + s] : first + s) * X->row_stride);
+            if (order && s + ROWS_AHEAD < n)
+                for (ptrdiff_t i = 0; i < LINES_AHEAD && i * PANEL < X->n_columns; i++)
+                    FB_PREFETCH(X->data + order[first + s + ROWS_AHEAD] * X->row_stride + i * FB_LINE);
             for (ptrdiff_t k = 0; k < whole; k += PANEL)
                 FB_UNROLL for (int v = 0; v < PANEL; v += LANES) v_store(a + k * ld + s * PANEL + v, v_load(x + k + v));
             if (rest) {

@@ -54,9 +54,10 @@ FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff
         FB_UNROLL for (int v = 0; v < panels * VECS; v++)
             acc[r][v] = v_load(start + v / VECS * start_panel + r * start_row + v % VECS * LANES);
     if (by_rows) {
-        for (ptrdiff_t k = k0; k < k1; k += PANEL)
-            chain(rows, panels, acc, p->A + k * p->A_ld + r0 * PANEL, PANEL, 1, p->B + k * PANEL, p->B_panel,
-                  k1 - k < PANEL ? k1 - k : PANEL);
+        for (ptrdiff_t k = k0; k < k1; k += PANEL) {
+            const real *A = p->A + k * p->A_ld + r0 * PANEL;
+            chain(rows, panels, acc, A, PANEL, 1, p->B + k * PANEL, p->B_panel, k1 - k < PANEL ? k1 - k : PANEL);
+        }
     } else {
         chain(rows, panels, acc, p->A + k0 * PANEL + r0, 1, PANEL, p->B + k0 * PANEL, p->B_panel, k1 - k0);
     }
