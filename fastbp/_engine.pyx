@@ -44,6 +44,7 @@ cdef class Network(Phases):
     """
 
     cdef Workspace workspace  # of the last batch size
+    cdef Workspace spare  # of the last prediction
     cdef object pace
 
     # ---- what a caller sees
@@ -150,8 +151,13 @@ cdef class Network(Phases):
         cdef int n_threads = self.worthwhile_threads(self.flops(n, False))
         block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
         cdef fb_rows X_rows = rows_of(X)
-        rows = Workspace(self.sizes, self.itemsize, n_threads * block, 0, n_threads, backward=False)
+        # Taken, not shared: another thread that predicts meanwhile makes its own.
+        cdef Workspace rows = self.spare
+        self.spare = None
+        if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads:
+            rows = Workspace(self.sizes, self.itemsize, n_threads * block, 0, n_threads, backward=False)
         self.predict_rows(rows, &X_rows, n, block, n_threads, <char *> cnp.PyArray_DATA(a))
+        self.spare = rows
         return a
 
     # ---- checks and bookkeeping

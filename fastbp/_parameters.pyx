@@ -11,7 +11,7 @@ from fastbp._memory cimport Arena, panels, rows_of
 cnp.import_array()
 
 # Panels of inputs in a tile: enough to use a panel of delta again, few enough to share a layer out among threads.
-cdef ptrdiff_t TILE_PANELS = 4
+cdef ptrdiff_t TILE_PANELS = 2
 
 
 cdef class Parameters:

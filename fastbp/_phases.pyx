@@ -68,12 +68,13 @@ cdef class Phases(Parameters):
 
     cdef ptrdiff_t _first_tile(self, ptrdiff_t part, ptrdiff_t n_parts) noexcept nogil:
         """Where one of n_parts stretches of tiles of equal work begins."""
-        cdef Tile *last = &self.tiles[self.n_tiles - 1]
-        cdef ptrdiff_t work = (last.work + last.n_rows * last.n_columns) * part // n_parts
+        cdef Tile *tile = &self.tiles[self.n_tiles - 1]
+        cdef ptrdiff_t work = (tile.work + tile.n_rows * tile.n_columns) * part // n_parts
         cdef ptrdiff_t low = 0, high = self.n_tiles, middle
-        while low < high:  # the first tile that begins at `work` or after
+        while low < high:  # the first tile whose middle is at `work` or after
             middle = (low + high) // 2
-            if self.tiles[middle].work < work:
+            tile = &self.tiles[middle]
+            if tile.work + tile.n_rows * tile.n_columns // 2 < work:
                 low = middle + 1
             else:
                 high = middle
