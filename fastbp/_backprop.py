@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -31,7 +32,14 @@ class Backprop:
     loss: float
 
 
-def backprop(model, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Backprop:
+def backprop(
+    model,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    loss: Literal["squared_error"] | None = None,
+) -> Backprop:
     """Run one sample or a batch forward and backward through a fitted model, and keep everything.
 
     Parameters
@@ -43,6 +51,10 @@ def backprop(model, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None 
         Targets, as `fit` takes them.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples in the sums.
+    loss : {'squared_error'} or None, default=None
+        None: the model's own loss. 'squared_error': the quadratic cost, half the squared distance of the outputs to the
+        targets (0 or 1 for classes), on the model's own output activation; with logistic outputs, the pair that
+        saturates.
 
     Returns
     -------
@@ -53,6 +65,8 @@ def backprop(model, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None 
     ------
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
+    ValueError
+        If `loss` is not one of these.
 
     References
     ----------
@@ -68,5 +82,7 @@ def backprop(model, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None 
     >>> [dW.shape for dW in computed.dW[1:]]
     [(5, 4), (3, 5)]
     """
-    network, X, y, sample_weight = model._network_and_data(X, y, sample_weight)
+    if loss not in (None, "squared_error"):
+        raise ValueError(f"got loss={loss!r}, expected 'squared_error' or None for the model's own.")
+    network, X, y, sample_weight = model._network_and_data(X, y, sample_weight, loss)
     return Backprop(**network.backprop(X, y, sample_weight))

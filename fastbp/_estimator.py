@@ -349,10 +349,11 @@ class BaseMLP(BaseEstimator, ABC):
     def _sizes(self):
         return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
 
-    def _architecture(self, dtype):
-        """The arguments of Network for coefs_ and intercepts_ as they are now."""
+    def _architecture(self, dtype, loss=None):
+        """The arguments of Network for coefs_ and intercepts_ as they are now; loss=None is the model's own."""
         sizes = self._sizes()
-        loss = "binary_log_loss" if self.out_activation_ == "logistic" else self.loss
+        if loss is None:
+            loss = "binary_log_loss" if self.out_activation_ == "logistic" else self.loss
         return tuple(sizes), (self.activation,) * (len(sizes) - 2), self.out_activation_, loss, dtype
 
     def _fill(self, network):
@@ -367,13 +368,17 @@ class BaseMLP(BaseEstimator, ABC):
         with pool.lend(*self._architecture(dtype)) as network:
             yield self._fill(network)
 
-    def _network_and_data(self, X, y, sample_weight):
+    def _network_and_data(self, X, y, sample_weight, loss):
         """For `backprop`: a network to keep that holds coefs_ and intercepts_, and the data as it takes them."""
         check_is_fitted(self, "coefs_")
         X, y = self._check_X_y(X, y, reset=False)
         dtype = self._working_dtype(self.coefs_[0].dtype)
         targets, sample_weight = self._for_network(X, y, sample_weight, dtype)
-        return self._fill(Network(*self._architecture(dtype))), X, targets, sample_weight
+        if (
+            loss is not None and self.out_activation_ == "softmax"
+        ):  # the cross-entropy takes classes, others a column each
+            targets = np.eye(self.n_outputs_, dtype=dtype)[targets[:, 0].astype(np.intp)]
+        return self._fill(Network(*self._architecture(dtype, loss))), X, targets, sample_weight
 
     def _outputs(self, X):
         """Return the activations of the output layer, (n_samples, n_outputs)."""

@@ -48,6 +48,23 @@ PAIRS = {
 kinds = pytest.mark.parametrize("kind", PAIRS)
 
 
+@pytest.mark.parametrize("kind", ["binary", "multilabel", "multiclass", "regression"])
+def test_the_quadratic_cost_on_any_output(kind):
+    """With logistic outputs it is the pair that saturates: delta[L] = (a - y) a (1 - a)."""
+    model, X, y, targets = fitted(kind)
+    W, b = [None, *(c.T for c in model.coefs_)], [None, *model.intercepts_]
+    got = fastbp.backprop(model, X, y, loss="squared_error")
+    expected = reference.backprop(X, targets, W, b, ["tanh", "tanh"], PAIRS[kind][0], "squared_error", None)
+    assert got.loss == pytest.approx(expected.loss, rel=1e-12)
+    for l in (1, 2, 3):
+        np.testing.assert_allclose(got.dW[l], expected.dW[l], rtol=1e-9, atol=1e-12)
+    if PAIRS[kind][0] == "logistic":
+        a = got.a[3]
+        np.testing.assert_allclose(got.delta[3], (a - targets) * a * (1 - a), rtol=1e-12)
+    with pytest.raises(ValueError, match="squared_error"):
+        fastbp.backprop(model, X, y, loss="hinge")
+
+
 @kinds
 @pytest.mark.parametrize("activation", ["tanh", "relu", "logistic", "identity"])
 def test_backprop_is_the_reference(kind, activation):
