@@ -21,8 +21,8 @@ cnp.import_array()
 
 # Rows of a shard at most: its activations stay in L2 through all layers.
 cdef ptrdiff_t SHARD_ROWS = 96
-# Shards begin on multiples of so many rows, so that no two of them write one cache line of y or the losses.
-cdef ptrdiff_t SHARD_UNIT = 16
+# Shards begin on multiples of so many rows: few, so that the threads' shares are nearly equal.
+cdef ptrdiff_t SHARD_UNIT = 4
 # Floating-point operations that pay for one more thread's part in two barriers.
 cdef double WORK_PER_THREAD = 1e6
 
