@@ -31,9 +31,16 @@
 
 enum { FB_LINE = 64 }; /* bytes of a panel's row */
 
-typedef enum { FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_EXP, FB_SOFTMAX } fb_activation;
-typedef enum { FB_SQUARED_ERROR, FB_LOG_LOSS, FB_BINARY_LOG_LOSS, FB_POISSON } fb_loss_name;
-typedef enum { FB_SGD, FB_ADAM } fb_solver;
+typedef enum {
+    FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_LEAKY_RELU, FB_ELU, FB_SELU, FB_SOFTPLUS, /* f' is read from a */
+    FB_GELU, FB_SILU, FB_MISH,                                                              /* f' is read from z */
+    FB_EXP, FB_SOFTMAX                                                                      /* of the output only */
+} fb_activation;
+typedef enum {
+    FB_SQUARED_ERROR, FB_ABSOLUTE_ERROR, FB_HUBER, FB_QUANTILE, FB_POISSON, FB_GAMMA,
+    FB_LOG_LOSS, FB_BINARY_LOG_LOSS, FB_FOCAL, FB_BINARY_FOCAL
+} fb_loss_name;
+typedef enum { FB_SGD, FB_ADAM, FB_RMSPROP, FB_SCHEDULE_FREE } fb_solver;
 
 /* Rows of X as the caller keeps them: any strides (in bytes), float32 or float64. */
 typedef struct {
@@ -58,17 +65,43 @@ typedef struct {
     fb_activation activation;
     fb_loss_name loss;
     int y_is_class; /* y is (n, 1), the class index of a row, instead of (n, n_out) */
-    double clip;    /* logarithms take a in [clip, 1 - clip]; 0: as it is */
+    double clip;      /* logarithms take a in [clip, 1 - clip]; 0: as it is */
+    double smoothing; /* y of the log losses becomes y (1 - smoothing) + smoothing / (classes: n_out, or 2) */
+    double parameter; /* where the Huber loss turns linear, or the focal loss's exponent */
+    const double *levels;        /* (n_out,): of the quantile loss */
+    const double *class_weights; /* (n_out, 2): what output j's cost counts at y = 0 and at y = 1; NULL: 1 */
 } fb_output;
 
 /* What U needs besides W and dW. */
 typedef struct {
     fb_solver solver;
     int nesterov;
-    double alpha, scale; /* g = (dW + alpha W) scale, scale = 1 / sum of weights */
-    double learning_rate; /* Adam: with the bias correction of this step */
-    double momentum, beta_1, beta_2, epsilon;
+    double alpha, scale;  /* g = (dW + alpha W) scale, scale = 1 / sum of weights */
+    double clip;          /* then g is limited to [-clip, clip]; 0: as it is */
+    double learning_rate; /* Adam, schedule-free: with the bias correction of this step */
+    double decay;         /* of W, apart from g: the plain learning rate times the weight decay */
+    double momentum, beta_1, beta_2, rho, epsilon;
+    double average; /* the share of this step's W in the average: 0 where none is kept */
 } fb_step;
+
+/* Dropout of one layer in one step: a unit of row s is kept, and scaled by 1 / (1 - rate), as a hash of (key, s, unit)
+ * says, so the mask is made anew wherever it is needed and does not depend on shards or threads. */
+typedef struct {
+    uint64_t key;
+    double rate;
+} fb_dropout;
+
+/* Rows of a sparse X (CSR) as the caller keeps them, columns ascending in each row. */
+typedef struct {
+    const void *values, *columns, *starts;
+    int is_float64, is_int64; /* of values; of columns and starts */
+} fb_csr;
+
+/* A nonzero of a batch: X[s][k] = x, with k counted from the first input of a tile. */
+typedef struct {
+    int32_t s, k;
+    double x;
+} fb_entry;
 
 /* One instruction set in one precision. n: rows of the call; ld: rows of the buffers. */
 typedef struct {
@@ -87,21 +120,35 @@ typedef struct {
     /* The same, and delta and losses[s] = w_s C_s; y (n_y, ld) by column; w (n,) or NULL. */
     void (*loss)(const fb_output *out, const void *z, const void *y, const void *w, void *a, void *delta, double *losses,
                  void *scratch, ptrdiff_t n, ptrdiff_t ld); /* BP1 */
-    void (*delta)(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *a_prev, void *delta_prev,
+    /* kept: what f' of the layer before is read from, a or z (fb_activation). */
+    void (*delta)(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *kept, void *delta_prev,
                   ptrdiff_t n, ptrdiff_t ld); /* BP2 */
+    /* y = x in its kept units, scaled, and 0 in the others; row s counts as first + s, x may be y. */
+    void (*dropout)(const fb_dropout *drop, ptrdiff_t first, const void *x, void *y, ptrdiff_t n, ptrdiff_t n_columns,
+                    ptrdiff_t ld);
     /* dW of one panel of delta (n_rows <= PANEL outputs) and n_columns inputs, panels dW_ld rows apart. */
     void (*gradient)(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows, ptrdiff_t n_columns,
                      void *dW, ptrdiff_t dW_ld); /* BP4 */
     void (*bias_gradient)(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db); /* BP3, one panel */
-    /* n_lines rows of a panel in place, with their state m, v; returns the sum of their squares after the step. */
-    double (*update)(void *W, const void *dW, void *m, void *v, ptrdiff_t n_lines, const fb_step *step); /* U */
+    /* n_lines rows of a panel in place, with their state m, v and, if one is kept, their average (else NULL); returns the
+     * sum of their squares after the step. */
+    double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, const fb_step *step); /* U */
     double (*squares)(const void *W, ptrdiff_t n_lines);
+    double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines, const fb_step *step); /* the sum of g^2 */
+    /* The first layer of a sparse X, on its nonzeros alone: F, the nonzeros of inputs k.. of a batch, and BP4 from them.
+     * `positions` (n,) holds how far each row is consumed. drop: of the inputs, or NULL. */
+    void (*forward_sparse)(const fb_layer *layer, const fb_csr *X, const int64_t *order, ptrdiff_t first,
+                           const fb_dropout *drop, ptrdiff_t s, void *z, void *a, ptrdiff_t n, ptrdiff_t ld);
+    ptrdiff_t (*collect)(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop, ptrdiff_t n,
+                         ptrdiff_t k, ptrdiff_t n_columns, int64_t *positions, fb_entry *entries);
+    void (*gradient_sparse)(const void *delta, const fb_entry *entries, ptrdiff_t n_entries, ptrdiff_t n_rows,
+                            ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld);
     /* Wt from W: rows j.. of the panel of W that holds inputs k.. */
     void (*mirror)(const fb_layer *layer, ptrdiff_t j, ptrdiff_t k);
 
     /* Elementwise on whole lines, for fastbp.functional. */
     void (*activate)(fb_activation f, const void *z, void *a, ptrdiff_t n_lines);
-    void (*derive)(fb_activation f, const void *a, void *delta, ptrdiff_t n_lines); /* delta *= f'(z) */
+    void (*derive)(fb_activation f, const void *kept, void *delta, ptrdiff_t n_lines); /* delta *= f'(z) */
     void (*softmax_derive)(const void *a, void *delta, void *scratch, ptrdiff_t n, ptrdiff_t n_out, ptrdiff_t ld);
     void (*logarithm)(const void *x, void *y, ptrdiff_t n_lines);
     double (*fma_peak)(ptrdiff_t n_rounds, double *sink); /* a loop of independent fma; returns the count of operations */

@@ -1,5 +1,5 @@
 # csrc/fastbp.h, line for line, and what _engine borrows from _kernels.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 
 cdef extern from "fastbp.h" nogil:
@@ -7,13 +7,16 @@ cdef extern from "fastbp.h" nogil:
         FB_LINE
 
     ctypedef enum fb_activation:
-        FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_EXP, FB_SOFTMAX
+        FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_LEAKY_RELU, FB_ELU, FB_SELU, FB_SOFTPLUS
+        FB_GELU, FB_SILU, FB_MISH
+        FB_EXP, FB_SOFTMAX
 
     ctypedef enum fb_loss_name:
-        FB_SQUARED_ERROR, FB_LOG_LOSS, FB_BINARY_LOG_LOSS, FB_POISSON
+        FB_SQUARED_ERROR, FB_ABSOLUTE_ERROR, FB_HUBER, FB_QUANTILE, FB_POISSON, FB_GAMMA
+        FB_LOG_LOSS, FB_BINARY_LOG_LOSS, FB_FOCAL, FB_BINARY_FOCAL
 
     ctypedef enum fb_solver:
-        FB_SGD, FB_ADAM
+        FB_SGD, FB_ADAM, FB_RMSPROP, FB_SCHEDULE_FREE
 
     ctypedef struct fb_rows:
         const char *data
@@ -37,17 +40,41 @@ cdef extern from "fastbp.h" nogil:
         fb_loss_name loss
         int y_is_class
         double clip
+        double smoothing
+        double parameter
+        const double *levels
+        const double *class_weights
 
     ctypedef struct fb_step:
         fb_solver solver
         int nesterov
         double alpha
         double scale
+        double clip
         double learning_rate
+        double decay
         double momentum
         double beta_1
         double beta_2
+        double rho
         double epsilon
+        double average
+
+    ctypedef struct fb_dropout:
+        uint64_t key
+        double rate
+
+    ctypedef struct fb_csr:
+        const void *values
+        const void *columns
+        const void *starts
+        int is_float64
+        int is_int64
+
+    ctypedef struct fb_entry:
+        int32_t s
+        int32_t k
+        double x
 
     ctypedef struct fb_kernels:
         const char *isa
@@ -63,17 +90,29 @@ cdef extern from "fastbp.h" nogil:
                        ptrdiff_t ld) noexcept nogil
         void (*loss)(const fb_output *out, const void *z, const void *y, const void *w, void *a, void *delta,
                      double *losses, void *scratch, ptrdiff_t n, ptrdiff_t ld) noexcept nogil
-        void (*delta)(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *a_prev,
+        void (*delta)(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *kept,
                       void *delta_prev, ptrdiff_t n, ptrdiff_t ld) noexcept nogil
+        void (*dropout)(const fb_dropout *drop, ptrdiff_t first, const void *x, void *y, ptrdiff_t n,
+                        ptrdiff_t n_columns, ptrdiff_t ld) noexcept nogil
         void (*gradient)(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows,
                          ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld) noexcept nogil
         void (*bias_gradient)(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db) noexcept nogil
-        double (*update)(void *W, const void *dW, void *m, void *v, ptrdiff_t n_lines,
+        double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines,
                          const fb_step *step) noexcept nogil
         double (*squares)(const void *W, ptrdiff_t n_lines) noexcept nogil
+        double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines,
+                                   const fb_step *step) noexcept nogil
+        void (*forward_sparse)(const fb_layer *layer, const fb_csr *X, const int64_t *order, ptrdiff_t first,
+                               const fb_dropout *drop, ptrdiff_t s, void *z, void *a, ptrdiff_t n,
+                               ptrdiff_t ld) noexcept nogil
+        ptrdiff_t (*collect)(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop,
+                             ptrdiff_t n, ptrdiff_t k, ptrdiff_t n_columns, int64_t *positions,
+                             fb_entry *entries) noexcept nogil
+        void (*gradient_sparse)(const void *delta, const fb_entry *entries, ptrdiff_t n_entries, ptrdiff_t n_rows,
+                                ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld) noexcept nogil
         void (*mirror)(const fb_layer *layer, ptrdiff_t j, ptrdiff_t k) noexcept nogil
         void (*activate)(fb_activation f, const void *z, void *a, ptrdiff_t n_lines) noexcept nogil
-        void (*derive)(fb_activation f, const void *a, void *delta, ptrdiff_t n_lines) noexcept nogil
+        void (*derive)(fb_activation f, const void *kept, void *delta, ptrdiff_t n_lines) noexcept nogil
         void (*softmax_derive)(const void *a, void *delta, void *scratch, ptrdiff_t n, ptrdiff_t n_out,
                                ptrdiff_t ld) noexcept nogil
         void (*logarithm)(const void *x, void *y, ptrdiff_t n_lines) noexcept nogil

@@ -95,6 +95,8 @@ cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y
     out.loss = LOSSES[loss]
     out.y_is_class = y_is_class
     out.clip = np.finfo(dtype).eps
+    out.smoothing = out.parameter = 0
+    out.levels = out.class_weights = NULL
     return out
 
 
@@ -208,12 +210,13 @@ def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momen
     """U on a row of parameters (n,): new W, m, v, and the sum of squares of the new W; `learning_rate` as it is."""
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef fb_step step
+    step.clip = step.decay = step.average = step.rho = 0
     step.solver = {"sgd": FB_SGD, "adam": FB_ADAM}[solver]
     step.nesterov, step.alpha, step.scale, step.learning_rate = nesterov, alpha, scale, learning_rate
     step.momentum, step.beta_1, step.beta_2, step.epsilon = momentum, beta_1, beta_2, epsilon
     cdef _Matrix W_, dW_, m_, v_
     W_, dW_, m_, v_ = [_Matrix.pack(k, x.reshape(1, -1)) for x in (W, dW, m, v)]
-    squares = k.update(W_.data, dW_.data, m_.data, v_.data, panels(W.shape[0], W.dtype.itemsize), &step)
+    squares = k.update(W_.data, dW_.data, m_.data, v_.data, NULL, panels(W.shape[0], W.dtype.itemsize), &step)
     return W_.unpack(k)[0], m_.unpack(k)[0], v_.unpack(k)[0], squares
 
 

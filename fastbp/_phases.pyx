@@ -203,7 +203,7 @@ cdef class Phases(Parameters):
             at = tile.offset + p * layer.rows * FB_LINE
             self.squares[tile.block + p] = self.k.update(
                 <char *> layer.W + at, dW + p * self.n_panel * FB_LINE, self.m[tile.l] + at, self.v[tile.l] + at,
-                tile.n_rows, step)  # U
+                NULL, tile.n_rows, step)  # U
             self.k.mirror(layer, tile.j, tile.k + p * self.n_panel)
         if tile.k == 0:
             self._update_bias(rows, tile, n, step)
@@ -219,7 +219,7 @@ cdef class Phases(Parameters):
         cdef fb_step unpenalised = step[0]
         unpenalised.alpha = 0
         self.k.bias_gradient(rows.delta[l] + at * rows.ld, n, tile.n_rows, &db[0])  # BP3
-        self.k.update(<char *> self.layer[l].b + at, &db[0], self.mb[l] + at, self.vb[l] + at, 1, &unpenalised)  # U
+        self.k.update(<char *> self.layer[l].b + at, &db[0], self.mb[l] + at, self.vb[l] + at, NULL, 1, &unpenalised)  # U
 
     cdef void _store_gradient(self, Workspace rows, Tile *tile, ptrdiff_t n, char *dW, char *db) noexcept nogil:
         cdef ptrdiff_t at = tile.j // self.n_panel * FB_LINE

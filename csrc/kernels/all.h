@@ -7,7 +7,9 @@
 #include "forward.h"
 #include "loss.h"
 #include "delta.h"
+#include "dropout.h"
 #include "gradient.h"
+#include "sparse.h"
 #include "update.h"
 #include "peak.h"
 
@@ -49,9 +51,28 @@ static void t_gradient(const void *delta, const void *a_prev, ptrdiff_t n, ptrdi
     gradient(delta, a_prev, n, ld, n_rows, n_columns, dW, dW_ld);
 }
 static void t_bias_gradient(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db) { bias_gradient(delta, n, n_rows, db); }
-static double t_update(void *W, const void *dW, void *m, void *v, ptrdiff_t n_lines, const fb_step *step)
+static void t_dropout(const fb_dropout *drop, ptrdiff_t first, const void *x, void *y, ptrdiff_t n, ptrdiff_t n_columns,
+                      ptrdiff_t ld)
 {
-    return update(W, dW, m, v, n_lines, step);
+    dropout(drop, first, x, y, n, n_columns, ld);
+}
+static void t_forward_sparse(const fb_layer *layer, const fb_csr *X, const int64_t *order, ptrdiff_t first,
+                             const fb_dropout *drop, ptrdiff_t s, void *z, void *a, ptrdiff_t n, ptrdiff_t ld)
+{
+    forward_sparse(layer, X, order, first, drop, s, z, a, n, ld);
+}
+static void t_gradient_sparse(const void *delta, const fb_entry *entries, ptrdiff_t n_entries, ptrdiff_t n_rows,
+                              ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld)
+{
+    gradient_sparse(delta, entries, n_entries, n_rows, n_columns, dW, dW_ld);
+}
+static double t_update(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, const fb_step *step)
+{
+    return update(W, dW, m, v, average, n_lines, step);
+}
+static double t_gradient_squares(const void *W, const void *dW, ptrdiff_t n_lines, const fb_step *step)
+{
+    return gradient_squares(W, dW, n_lines, step);
 }
 static double t_squares(const void *W, ptrdiff_t n_lines) { return sum_squares(W, n_lines); }
 static void t_activate(fb_activation kind, const void *z, void *a, ptrdiff_t n_lines) { activate(kind, z, a, n_lines * PANEL); }
@@ -71,8 +92,10 @@ static void t_logarithm(const void *x, void *y, ptrdiff_t n_lines)
 #define FB_KERNELS(name)                                                                                               \
     {                                                                                                                  \
         .isa = name, .lanes = LANES, .gather = t_gather, .gather_columns = t_gather_columns, .scatter = t_scatter,     \
-        .forward = t_forward, .output = t_output, .loss = t_loss, .delta = t_delta, .gradient = t_gradient,            \
-        .bias_gradient = t_bias_gradient, .update = t_update, .squares = t_squares, .mirror = mirror,                  \
+        .forward = t_forward, .output = t_output, .loss = t_loss, .delta = t_delta, .dropout = t_dropout,              \
+        .gradient = t_gradient, .bias_gradient = t_bias_gradient, .forward_sparse = t_forward_sparse,                  \
+        .collect = collect, .gradient_sparse = t_gradient_sparse, .update = t_update, .squares = t_squares,            \
+        .gradient_squares = t_gradient_squares, .mirror = mirror,                                                      \
         .activate = t_activate, .derive = t_derive, .softmax_derive = t_softmax_derive, .logarithm = t_logarithm,      \
         .fma_peak = fma_peak                                                                                           \
     }

@@ -12,50 +12,137 @@ static double sum_line(const real *line)
     return sum;
 }
 
-/* Velocity v (in m): v = momentum v - eta g; W += v, or with Nesterov W += momentum v - eta g. */
-static void step_sgd(real *W, const real *dW, real *m, ptrdiff_t n_lines, const fb_step *step, real *squares)
+/* g = (dW + alpha W) scale, limited to [-clip, clip] if asked to; NaN stays. */
+FB_INLINE vec penalised(const fb_step *step, int limited, vec w, vec dW)
 {
-    const vec alpha = v_set((real)step->alpha), scale = v_set((real)step->scale);
+    const vec g = v_mul(v_fma(v_set((real)step->alpha), w, dW), v_set((real)step->scale));
+    return limited && step->clip > 0 ? v_max(v_set(-(real)step->clip), v_min(v_set((real)step->clip), g)) : g;
+}
+
+/* W (1 - learning rate * weight decay): decoupled, as Loshchilov and Hutter (2019). */
+FB_INLINE vec decayed(const fb_step *step, int decays, vec w)
+{
+    return decays ? v_mul(w, v_set((real)(1 - step->decay))) : w;
+}
+
+/* Stores the new W, and its square where update() sums them. */
+FB_INLINE void store_updated(vec updated, real *W, real *square)
+{
+    v_store(W, updated);
+    v_store(square, v_fma(updated, updated, v_load(square)));
+}
+
+/* Velocity v (in m): v = momentum v - eta g; W += v, or with Nesterov W += momentum v - eta g. */
+FB_INLINE void step_sgd(int extras, real *W, const real *dW, real *m, ptrdiff_t count, const fb_step *step, real *squares)
+{
     const vec eta = v_set((real)step->learning_rate), momentum = v_set((real)step->momentum);
-    for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) {
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
         const vec w = v_load(W + i);
-        const vec change = v_mul(eta, v_mul(v_fma(alpha, w, v_load(dW + i)), scale));
+        const vec change = v_mul(eta, penalised(step, extras, w, v_load(dW + i)));
         const vec velocity = without_subnormal(v_sub(v_mul(momentum, v_load(m + i)), change));
         const vec move = step->nesterov ? v_sub(v_mul(momentum, velocity), change) : velocity;
-        const vec updated = v_add(w, move);
         v_store(m + i, velocity);
-        v_store(W + i, updated);
-        v_store(squares + i % PANEL, v_fma(updated, updated, v_load(squares + i % PANEL)));
+        store_updated(v_add(decayed(step, extras, w), move), W + i, squares + i % PANEL);
     }
 }
 
 /* Kingma and Ba (2015), with the bias correction in eta: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, W -= eta m / (sqrt(v) + eps). */
-static void step_adam(real *W, const real *dW, real *m, real *v, ptrdiff_t n_lines, const fb_step *step, real *squares)
+FB_INLINE void step_adam(int extras, real *W, const real *dW, real *m, real *v, ptrdiff_t count, const fb_step *step,
+                         real *squares)
 {
-    const vec alpha = v_set((real)step->alpha), scale = v_set((real)step->scale);
     const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
     const vec beta_1 = v_set((real)step->beta_1), rest_1 = v_set((real)(1 - step->beta_1));
     const vec beta_2 = v_set((real)step->beta_2), rest_2 = v_set((real)(1 - step->beta_2));
-    for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) {
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
         const vec w = v_load(W + i);
-        const vec g = v_mul(v_fma(alpha, w, v_load(dW + i)), scale);
+        const vec g = penalised(step, extras, w, v_load(dW + i));
         const vec m_new = without_subnormal(v_fma(beta_1, v_load(m + i), v_mul(rest_1, g)));
         const vec v_new = without_subnormal(v_fma(beta_2, v_load(v + i), v_mul(rest_2, v_mul(g, g))));
-        const vec updated = v_sub(w, v_div(v_mul(eta, m_new), v_add(v_sqrt(v_new), epsilon)));
+        const vec move = v_div(v_mul(eta, m_new), v_add(v_sqrt(v_new), epsilon));
         v_store(m + i, m_new);
         v_store(v + i, v_new);
-        v_store(W + i, updated);
-        v_store(squares + i % PANEL, v_fma(updated, updated, v_load(squares + i % PANEL)));
+        store_updated(v_sub(decayed(step, extras, w), move), W + i, squares + i % PANEL);
     }
 }
 
-static double update(real *W, const real *dW, real *m, real *v, ptrdiff_t n_lines, const fb_step *step)
+/* Tieleman and Hinton, lecture 6.5 (2012): v = rho v + (1-rho) g^2, W -= eta g / (sqrt(v) + eps). */
+FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdiff_t count, const fb_step *step, real *squares)
+{
+    const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
+    const vec rho = v_set((real)step->rho), rest = v_set((real)(1 - step->rho));
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
+        const vec w = v_load(W + i);
+        const vec g = penalised(step, extras, w, v_load(dW + i));
+        const vec v_new = without_subnormal(v_fma(rho, v_load(v + i), v_mul(rest, v_mul(g, g))));
+        v_store(v + i, v_new);
+        store_updated(v_sub(decayed(step, extras, w), v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon))), W + i,
+                      squares + i % PANEL);
+    }
+}
+
+/* Schedule-free AdamW (Defazio and others, 2024): g is taken at W = y = (1-b1) z + b1 x; v as Adam's; z (in m) takes the step,
+ * z -= eta g / (sqrt(v) + eps) + decay y, and x (the average) follows it, x += share (z - x). */
+FB_INLINE void step_schedule_free(real *W, const real *dW, real *z, real *v, real *x, ptrdiff_t count, const fb_step *step,
+                                  real *squares)
+{
+    const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon), decay = v_set((real)step->decay);
+    const vec rest_1 = v_set((real)(1 - step->beta_1)), share = v_set((real)step->average);
+    const vec beta_2 = v_set((real)step->beta_2), rest_2 = v_set((real)(1 - step->beta_2));
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
+        const vec y = v_load(W + i), x_old = v_load(x + i);
+        const vec g = penalised(step, 1, y, v_load(dW + i));
+        const vec v_new = without_subnormal(v_fma(beta_2, v_load(v + i), v_mul(rest_2, v_mul(g, g))));
+        const vec move = v_fma(decay, y, v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon)));
+        const vec z_new = v_sub(v_load(z + i), move);
+        const vec x_new = v_fma(share, v_sub(z_new, x_old), x_old);
+        v_store(v + i, v_new);
+        v_store(z + i, z_new);
+        v_store(x + i, x_new);
+        store_updated(v_fma(rest_1, v_sub(z_new, x_new), x_new), W + i, squares + i % PANEL);
+    }
+}
+
+/* The exponential moving average of W: average += share (W - average). */
+static void follow(real *average, const real *W, ptrdiff_t count, const fb_step *step)
+{
+    const vec share = v_set((real)step->average);
+    for (ptrdiff_t i = 0; i < count; i += LANES) {
+        const vec old = v_load(average + i);
+        v_store(average + i, v_fma(share, v_sub(v_load(W + i), old), old));
+    }
+}
+
+static double update(real *W, const real *dW, real *m, real *v, real *average, ptrdiff_t n_lines, const fb_step *step)
+{
+    const ptrdiff_t count = n_lines * PANEL;
+    const int extras = step->clip > 0 || step->decay > 0;
+    real squares[PANEL] = {0};
+    switch (step->solver) {
+    case FB_SGD:
+        extras ? step_sgd(1, W, dW, m, count, step, squares) : step_sgd(0, W, dW, m, count, step, squares);
+        break;
+    case FB_ADAM:
+        extras ? step_adam(1, W, dW, m, v, count, step, squares) : step_adam(0, W, dW, m, v, count, step, squares);
+        break;
+    case FB_RMSPROP:
+        step_rmsprop(1, W, dW, v, count, step, squares);
+        break;
+    case FB_SCHEDULE_FREE:
+        step_schedule_free(W, dW, m, v, average, count, step, squares);
+        break;
+    }
+    if (average && step->solver != FB_SCHEDULE_FREE) follow(average, W, count, step);
+    return sum_line(squares);
+}
+
+/* The sum of g^2, as it is before any limit, for the norm of the gradient. */
+static double gradient_squares(const real *W, const real *dW, ptrdiff_t n_lines, const fb_step *step)
 {
     real squares[PANEL] = {0};
-    if (step->solver == FB_ADAM)
-        step_adam(W, dW, m, v, n_lines, step, squares);
-    else
-        step_sgd(W, dW, m, n_lines, step, squares);
+    for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) {
+        const vec g = penalised(step, 0, v_load(W + i), v_load(dW + i));
+        v_store(squares + i % PANEL, v_fma(g, g, v_load(squares + i % PANEL)));
+    }
     return sum_line(squares);
 }
 

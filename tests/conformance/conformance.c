@@ -381,7 +381,7 @@ static void run_update(void)
             const generator draw = DRAW[choice / 8];
             real *W = take(n + GAP, draw), *dW = take(n, draw), *m = take(n + GAP, draw), *v = take(n + GAP, draw);
             for (ptrdiff_t j = 0; j < size; j++) v[j] = v[j] < 0 ? -v[j] : v[j];
-            const double squares = K->update(W, dW, m, v, n, &step);
+            const double squares = K->update(W, dW, m, v, NULL, n, &step);
             see(W, size);
             see(m, size);
             see(v, size);
