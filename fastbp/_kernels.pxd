@@ -122,5 +122,6 @@ cdef extern from "fastbp.h" nogil:
 
 
 cdef const fb_kernels *kernels_for(object isa, object dtype) except NULL
+cdef bint needs_z(fb_activation f) noexcept nogil  # whether f' is read from z
 cdef fb_activation activation_named(object name) except *
 cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype) except *

@@ -15,8 +15,22 @@ from fastbp._openmp cimport fb_has_openmp
 
 cnp.import_array()
 
-ACTIVATIONS = {"identity": FB_IDENTITY, "logistic": FB_LOGISTIC, "tanh": FB_TANH, "relu": FB_RELU}
-OUTPUTS = {**ACTIVATIONS, "exp": FB_EXP, "softmax": FB_SOFTMAX}
+ACTIVATIONS = {
+    "identity": FB_IDENTITY,
+    "logistic": FB_LOGISTIC,
+    "tanh": FB_TANH,
+    "relu": FB_RELU,
+    "leaky_relu": FB_LEAKY_RELU,
+    "elu": FB_ELU,
+    "selu": FB_SELU,
+    "softplus": FB_SOFTPLUS,
+    "gelu": FB_GELU,
+    "silu": FB_SILU,
+    "mish": FB_MISH,
+}
+NEED_Z = frozenset(name for name, f in ACTIVATIONS.items() if needs_z(f))  # f' is read from z; of the others, from a
+ELEMENTWISE = {**ACTIVATIONS, "exp": FB_EXP}
+OUTPUTS = {**{name: f for name, f in ELEMENTWISE.items() if name not in NEED_Z}, "softmax": FB_SOFTMAX}
 LOSSES = {
     "squared_error": FB_SQUARED_ERROR,
     "log_loss": FB_LOG_LOSS,
@@ -80,18 +94,24 @@ def openmp():
 
 # ---- names
 
+cdef bint needs_z(fb_activation f) noexcept nogil:
+    return FB_GELU <= f <= FB_MISH
+
+
 cdef fb_activation activation_named(object name) except *:
-    if name not in OUTPUTS:
-        raise ValueError(f"got activation {name!r}, expected one of {', '.join(OUTPUTS)}.")
-    return OUTPUTS[name]
+    if name not in ELEMENTWISE:
+        raise ValueError(f"got activation {name!r}, expected one of {', '.join(ELEMENTWISE)}.")
+    return ELEMENTWISE[name]
 
 
 cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype) except *:
     cdef fb_output out
+    if activation not in OUTPUTS:
+        raise ValueError(f"got output activation {activation!r}, expected one of {', '.join(OUTPUTS)}.")
     if loss not in LOSSES:
         raise ValueError(f"got loss {loss!r}, expected one of {', '.join(LOSSES)}.")
     out.n_out = n_out
-    out.activation = activation_named(activation)
+    out.activation = OUTPUTS[activation]
     out.loss = LOSSES[loss]
     out.y_is_class = y_is_class
     out.clip = np.finfo(dtype).eps
@@ -180,13 +200,14 @@ def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None):
     return a.unpack(k), losses, delta.unpack(k)
 
 
-def delta(delta, W, a_prev, activation, isa=None):
-    """BP2: delta_prev = (delta W) f'(z_prev), from a_prev = f(z_prev), (n, n_in)."""
+def delta(delta, W, kept, activation, isa=None):
+    """BP2: delta_prev = (delta W) f'(z_prev), from a_prev = f(z_prev), or from z_prev for those in NEED_Z, (n, n_in)."""
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef _Layer layer = _Layer(W, None, "identity", isa)
-    cdef _Matrix delta_in = _Matrix.pack(k, delta), a_in = _Matrix.pack(k, a_prev)
-    cdef _Matrix delta_prev = _Matrix(a_in.rows, a_in.columns, W.dtype)
-    k.delta(&layer.layer, activation_named(activation), delta_in.data, a_in.data, delta_prev.data, a_in.rows, a_in.ld)
+    cdef _Matrix delta_in = _Matrix.pack(k, delta), kept_in = _Matrix.pack(k, kept)
+    cdef _Matrix delta_prev = _Matrix(kept_in.rows, kept_in.columns, W.dtype)
+    k.delta(&layer.layer, activation_named(activation), delta_in.data, kept_in.data, delta_prev.data, kept_in.rows,
+            kept_in.ld)
     return delta_prev.unpack(k)
 
 
@@ -228,12 +249,12 @@ def activate(z, activation, isa=None):
     return a.unpack(k).reshape(z.shape)
 
 
-def activate_backward(dy, y, activation, isa=None):
-    """dy f'(z), from y = f(z), element by element."""
-    cdef const fb_kernels *k = kernels_for(isa, y.dtype)
-    cdef _Matrix a = _Matrix.pack(k, y.reshape(1, -1)), dx = _Matrix.pack(k, dy.reshape(1, -1))
-    k.derive(activation_named(activation), a.data, dx.data, panels(y.size, y.dtype.itemsize))
-    return dx.unpack(k).reshape(y.shape)
+def activate_backward(dy, kept, activation, isa=None):
+    """dy f'(z), from a = f(z), or from z for those in NEED_Z, element by element."""
+    cdef const fb_kernels *k = kernels_for(isa, kept.dtype)
+    cdef _Matrix kept_in = _Matrix.pack(k, kept.reshape(1, -1)), dx = _Matrix.pack(k, dy.reshape(1, -1))
+    k.derive(activation_named(activation), kept_in.data, dx.data, panels(kept.size, kept.dtype.itemsize))
+    return dx.unpack(k).reshape(kept.shape)
 
 
 def log(x, isa=None):

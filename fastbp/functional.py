@@ -29,16 +29,30 @@ from fastbp import _kernels
 __all__ = [
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
     "l2_loss_backward",
     "l2_loss_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "mish_backward",
+    "mish_forward",
     "relu_backward",
     "relu_forward",
+    "selu_backward",
+    "selu_forward",
     "sigmoid_backward",
     "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
     "softmax_backward",
     "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
     "tanh_backward",
     "tanh_forward",
 ]
@@ -93,6 +107,76 @@ def relu_forward(x: ArrayLike) -> NDArray:
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """dx_i = dy_i where y_i > 0, else 0, y being the layer's output."""
     return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "relu")
+
+
+def leaky_relu_forward(x: ArrayLike) -> NDArray:
+    """y_i = max(x_i / 100, x_i)."""
+    return _kernels.activate(*_reals(x), "leaky_relu")
+
+
+def leaky_relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i where y_i > 0, else dy_i / 100, y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "leaky_relu")
+
+
+def elu_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i where x_i > 0, else e^x_i - 1."""
+    return _kernels.activate(*_reals(x), "elu")
+
+
+def elu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i where y_i > 0, else dy_i (y_i + 1), y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "elu")
+
+
+def selu_forward(x: ArrayLike) -> NDArray:
+    """y_i = λ x_i where x_i > 0, else λ α (e^x_i - 1), with λ = 1.0507009873554805 and α = 1.6732632423543772."""
+    return _kernels.activate(*_reals(x), "selu")
+
+
+def selu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i λ where y_i > 0, else dy_i (y_i + λ α), y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "selu")
+
+
+def softplus_forward(x: ArrayLike) -> NDArray:
+    """y_i = log(1 + e^x_i)."""
+    return _kernels.activate(*_reals(x), "softplus")
+
+
+def softplus_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i (1 - e^-y_i), y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "softplus")
+
+
+def gelu_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i Φ(x_i), Φ being the normal distribution function."""
+    return _kernels.activate(*_reals(x), "gelu")
+
+
+def gelu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
+    """dx_i = dy_i (Φ(x_i) + x_i e^(-x_i^2 / 2) / sqrt(2 π)), x being the layer's input."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, x=x), "gelu")
+
+
+def silu_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i / (1 + e^-x_i)."""
+    return _kernels.activate(*_reals(x), "silu")
+
+
+def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
+    """dx_i = dy_i (p + x_i p (1 - p)) with p = 1 / (1 + e^-x_i), x being the layer's input."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, x=x), "silu")
+
+
+def mish_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i tanh(log(1 + e^x_i))."""
+    return _kernels.activate(*_reals(x), "mish")
+
+
+def mish_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
+    """dx_i = dy_i (t + x_i (1 - t^2) / (1 + e^-x_i)) with t = tanh(log(1 + e^x_i)), x being the layer's input."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, x=x), "mish")
 
 
 def softmax_forward(x: ArrayLike) -> NDArray:

@@ -9,6 +9,7 @@ single one. Gradients are those of the sum over samples; the 1/n appears once, i
 from types import SimpleNamespace
 
 import numpy as np
+from scipy.special import ndtr
 
 EPS = np.finfo(np.float64).eps
 
@@ -28,11 +29,37 @@ def softmax(z):
     return e / e.sum(axis=1, keepdims=True)
 
 
+def softplus(z):
+    """log(1 + e^z)"""
+    return np.logaddexp(0.0, z)
+
+
+LAMBDA, ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717  # Klambauer et al. (2017)
+
+
+def normal_density(z):
+    """φ(z), the derivative of Φ(z) = ndtr(z)"""
+    return np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+
+
 ACTIVATIONS = {  # f(z) and f'(z)
     "identity": (lambda z: z, np.ones_like),
     "logistic": (logistic, lambda z: logistic(z) * logistic(-z)),
     "tanh": (np.tanh, lambda z: 1.0 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1.0, 0.01)),
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))), lambda z: np.exp(np.minimum(z, 0))),
+    "selu": (
+        lambda z: LAMBDA * np.where(z > 0, z, ALPHA * np.expm1(np.minimum(z, 0))),
+        lambda z: LAMBDA * np.where(z > 0, 1.0, ALPHA * np.exp(np.minimum(z, 0))),
+    ),
+    "softplus": (softplus, logistic),
+    "gelu": (lambda z: z * ndtr(z), lambda z: ndtr(z) + z * normal_density(z)),
+    "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1.0 + z * logistic(-z))),
+    "mish": (
+        lambda z: z * np.tanh(softplus(z)),
+        lambda z: np.tanh(softplus(z)) + z * logistic(z) * (1.0 - np.tanh(softplus(z)) ** 2),
+    ),
     "exp": (np.exp, np.exp),
 }
 

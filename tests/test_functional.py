@@ -15,6 +15,13 @@ ACTIVATIONS = {
     "sigmoid": (F.sigmoid_forward, lambda dy, x, y: F.sigmoid_backward(dy, y)),
     "tanh": (F.tanh_forward, lambda dy, x, y: F.tanh_backward(dy, y)),
     "relu": (F.relu_forward, lambda dy, x, y: F.relu_backward(dy, y)),
+    "leaky_relu": (F.leaky_relu_forward, lambda dy, x, y: F.leaky_relu_backward(dy, y)),
+    "elu": (F.elu_forward, lambda dy, x, y: F.elu_backward(dy, y)),
+    "selu": (F.selu_forward, lambda dy, x, y: F.selu_backward(dy, y)),
+    "softplus": (F.softplus_forward, lambda dy, x, y: F.softplus_backward(dy, y)),
+    "gelu": (F.gelu_forward, lambda dy, x, y: F.gelu_backward(dy, x)),
+    "silu": (F.silu_forward, lambda dy, x, y: F.silu_backward(dy, x)),
+    "mish": (F.mish_forward, lambda dy, x, y: F.mish_backward(dy, x)),
     "softmax": (F.softmax_forward, lambda dy, x, y: F.softmax_backward(dy, y)),
 }
 LOSSES = {
