@@ -86,7 +86,14 @@ cdef fb_activation activation_named(object name) except *:
     return OUTPUTS[name]
 
 
-cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype) except *:
+cdef bint needs_z(fb_activation f) noexcept nogil:
+    """Whether f' is read from z, not from a."""
+    return FB_GELU <= f <= FB_MISH
+
+
+cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype,
+                         double smoothing=0, double parameter=0, object levels=None,
+                         object class_weights=None) except *:
     cdef fb_output out
     if loss not in LOSSES:
         raise ValueError(f"got loss {loss!r}, expected one of {', '.join(LOSSES)}.")
