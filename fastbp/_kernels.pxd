@@ -123,4 +123,6 @@ cdef extern from "fastbp.h" nogil:
 
 cdef const fb_kernels *kernels_for(object isa, object dtype) except NULL
 cdef fb_activation activation_named(object name) except *
-cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype) except *
+cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype,
+                         double smoothing=*, double parameter=*, const double[::1] levels=*,
+                         const double[:, ::1] class_weights=*) except *
