@@ -25,7 +25,6 @@ from reference import (
     delta_general,
     delta_output,
     smoothed,
-    softmax,
 )
 
 from fastbp import _kernels
@@ -195,7 +194,7 @@ def test_saturated_outputs_cost_what_scikit_learn_says(isa, dtype, output, loss)
         a, losses, delta = call(z, for_fastbp(y, loss, dtype), output, loss, settings, isa=isa)
         np.testing.assert_array_equal(a, [[1, 0], [0, 1], [1, 0]])
         expected = cost(*as_float64(a), y, loss, eps, settings)
-        np.testing.assert_allclose(losses, expected, rtol=100 * eps, atol=2 * eps**2)
+        np.testing.assert_allclose(losses, expected, rtol=(100 if "focal" in loss else 4) * eps, atol=2 * eps**2)
         assert np.all(np.isfinite(delta))
         if (output, loss) in COLLAPSING:
             np.testing.assert_allclose(delta, a - smoothed(y, loss, settings.smoothing), rtol=2 * eps)
@@ -224,81 +223,6 @@ def test_a_value_that_is_not_finite_stays_in_its_row_and_shows(isa, dtype, loss,
         assert_same_bits([np.delete(d, 5, axis=0)], [np.delete(c, 5, axis=0)])
 
 
-# --- one by one
-
-
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
-def test_a_kink_has_slope_zero(isa, dtype, loss):
-    z = np.array([[0.0, -0.0, 0.75, -3.0, 1e30]], dtype)
-    _, losses, delta = call(z, z, "identity", loss, settings_of(loss, 5), isa=isa)
-    np.testing.assert_array_equal(losses, 0)
-    np.testing.assert_array_equal(delta, 0 * z)
-
-
-def test_huber_is_the_squared_error_inside_and_a_line_outside(isa, dtype):
-    z, y = np.array([[0.25, -0.5, 2.0, -100.0, 1e30]], dtype), np.zeros((1, 5), dtype)
-    _, (total,), delta = _kernels.loss(z, y, "identity", "huber", parameter=0.5, isa=isa)
-    np.testing.assert_array_equal(delta, [[0.25, -0.5, 0.5, -0.5, 0.5]])
-    assert total == dtype(1e30) / 2
-    inside = _kernels.loss(z, y, "identity", "huber", parameter=1e30, isa=isa)
-    np.testing.assert_array_equal(inside[2], z)
-
-
-def test_the_quantile_loss_is_least_at_the_quantile(isa, dtype, rng):
-    """Its mean derivative vanishes where the share `level` of the targets lies below (Koenker and Bassett, 1978)."""
-    y, levels = rng.uniform(0, 1, 999), np.array([0.1, 0.5, 0.9])
-    at = np.quantile(y, levels)
-    z, targets = np.tile(at, (999, 1)).astype(dtype), np.repeat(y[:, None], 3, axis=1).astype(dtype)
-    _, _, delta = _kernels.loss(z, targets, "identity", "quantile", levels=levels, isa=isa)
-    assert np.all(np.abs(delta.astype(np.float64).sum(axis=0)) <= 1)
-
-
-def test_the_gamma_loss_outlives_its_output(isa, dtype):
-    """e^z overflows, or vanishes, long before the loss does: C = z - log y + y e^-z - 1."""
-    far = 100 if dtype == np.float32 else 750
-    y = np.array([[1e30, 2.0, 1e-20]], dtype)
-    a, (total,), delta = _kernels.loss(np.array([[far, far, -far / 2.5]], dtype), y, "exp", "gamma", isa=isa)
-    np.testing.assert_array_equal(a[0, :2], np.inf)
-    np.testing.assert_allclose(delta[0], 1 - y[0].astype(float) * np.exp([-far, -far, far / 2.5]), rtol=1e-5)
-    by_hand = np.array([far, far, -far / 2.5]) - np.log(y[0].astype(float)) - delta[0]
-    assert total == pytest.approx(by_hand.sum(), rel=1e-5)
-    _, losses, delta = _kernels.loss(
-        np.full((1, 1), -200, dtype), np.full((1, 1), 1e-30, dtype), "exp", "gamma", isa=isa
-    )
-    expected = np.inf if dtype == np.float32 else 1e-30 * np.exp(200)
-    assert losses[0] == pytest.approx(expected)
-    assert -delta[0, 0] == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("focal", "log"), [("focal", "log_loss"), ("binary_focal", "binary_log_loss")])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_focal_loss_of_exponent_0_is_the_log_loss(isa, dtype, focal, log, smoothing, rng):
-    for output in OUTPUTS:
-        z, _, target = operands(rng, 33, 7, output, log, dtype)
-        z[0] *= 40
-        got = _kernels.loss(z, target, output, focal, smoothing=smoothing, isa=isa)
-        expected = _kernels.loss(z, target, output, log, smoothing=smoothing, isa=isa)
-        for g, e in zip(got, expected, strict=True):
-            eps = np.finfo(dtype).eps
-            np.testing.assert_allclose(g[1:], e[1:], rtol=8 * eps, atol=8 * eps)
-            np.testing.assert_allclose(g[0], e[0], rtol=1e-5, atol=4 * eps)
-
-
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
-@pytest.mark.parametrize("loss", ["focal", "binary_focal"])
-def test_the_focal_loss_at_the_ends(isa, dtype, loss, gamma):
-    """Being right for sure costs and teaches nothing; being wrong for sure is what it is for the log loss."""
-    z = np.array([[1e3, -1e3], [-1e3, 1e3]], dtype)
-    y = np.array([[1.0, 0.0], [1.0, 0.0]], dtype)
-    for clip in (True, False):
-        _, losses, delta = _kernels.loss(z, y, NATURAL[loss], loss, clip=clip, parameter=gamma, isa=isa)
-        assert losses[0] <= 3 * np.finfo(dtype).eps
-        np.testing.assert_array_equal(delta[0], 0)
-        terms = 1 if loss == "focal" else 2
-        assert losses[1] == (pytest.approx(-np.log(np.finfo(dtype).eps) * terms, rel=1e-5) if clip else np.inf)
-        np.testing.assert_allclose(delta[1], [-1, 1], rtol=300 * np.finfo(dtype).eps)
-
-
 @pytest.mark.parametrize("loss", CLASS_LOSSES)
 def test_a_class_is_a_row_with_a_single_one(isa, dtype, loss, rng):
     for smooth in (False, True):
@@ -308,14 +232,6 @@ def test_a_class_is_a_row_with_a_single_one(isa, dtype, loss, rng):
         by_row = call(z, y.astype(dtype), "softmax", loss, settings, isa=isa)
         for c, r in zip(by_class, by_row, strict=True):
             np.testing.assert_allclose(c, r, rtol=4 * eps, atol=2 * eps)
-
-
-def test_the_collapsed_focal_loss_is_the_general_form(rng):
-    """F (a - y) of a class, and in general the Jacobian of softmax on the derivative of the reference."""
-    z, y = draw(rng, (33, 7), np.float64, 3.0), rng.dirichlet(np.ones(7), 33)
-    settings = Settings(parameter=2.0)
-    _, _, delta = call(z, y, "softmax", "focal", settings)
-    np.testing.assert_allclose(delta, delta_general(z, softmax(z), y, "softmax", "focal", settings), atol=1e-14)
 
 
 def test_settings_that_do_not_fit_are_refused():
