@@ -180,13 +180,14 @@ def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None, smoothing=
          class_weights=None):
     """BP1: a = f(z) (n, n_out), the weighted loss of each row (n,) float64 and delta (n, n_out).
 
-    y is (n, n_out), or for the log loss and the focal loss (n, 1) holding the class of a row. clip=False takes logarithms
-    of a as it is. The settings of the losses, from `smoothing` on, are those of fb_output: levels (n_out,), class_weights
-    (n_out, 2).
+    y is (n, n_out), or for the log loss and the focal loss (n, 1) holding the class of a row. clip=False takes
+    logarithms of a as it is. The settings, from `smoothing` on, are those of fb_output: levels (n_out,),
+    class_weights (n_out, 2).
     """
     cdef const fb_kernels *k = kernels_for(isa, z.dtype)
     y_is_class = loss in ("log_loss", "focal") and y.shape[1] == 1 and z.shape[1] > 1
-    levels, class_weights = (None if x is None else np.ascontiguousarray(x, np.float64) for x in (levels, class_weights))
+    levels = None if levels is None else np.ascontiguousarray(levels, np.float64)
+    class_weights = None if class_weights is None else np.ascontiguousarray(class_weights, np.float64)
     cdef fb_output out = output_of(z.shape[1], output, loss, y_is_class, z.dtype, smoothing, parameter, levels,
                                    class_weights)
     if not clip:
