@@ -84,10 +84,10 @@ typedef struct {
     double average; /* the share of this step's W in the average: 0 where none is kept */
 } fb_step;
 
-/* Dropout of one layer in one step: a unit of row s is kept, and scaled by 1 / (1 - rate), as a hash of (key, s, unit)
- * says, so the mask is made anew wherever it is needed and does not depend on shards or threads. */
+/* Dropout of one layer in one step: whether a unit of row s is kept, and scaled by 1 / (1 - rate), a hash of (seed, layer,
+ * step, s, unit) says; so a mask is made anew wherever it is needed, and does not depend on shards or threads. */
 typedef struct {
-    uint64_t key;
+    uint64_t seed, layer, step;
     double rate;
 } fb_dropout;
 

@@ -92,6 +92,11 @@ cdef fb_activation activation_named(object name) except *:
     return OUTPUTS[name]
 
 
+cdef bint needs_z(fb_activation f) noexcept nogil:
+    """Whether f' is read from z, not from a."""
+    return FB_GELU <= f <= FB_MISH
+
+
 cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype,
                          double smoothing=0, double parameter=0, const double[::1] levels=None,
                          const double[:, ::1] class_weights=None) except *:

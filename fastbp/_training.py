@@ -137,10 +137,10 @@ class Training:
         return False
 
     def _epoch(self, X, y, sample_weight, rows, n_samples):
-        data_loss, penalty = self.network.train_epoch(
+        data_loss, penalty, _ = self.network.train_epoch(
             X, y, rows, self.batch_size, self.optimizer.learning_rate, self.alpha, sample_weight
         )
-        loss = (data_loss / self.loss_divisor + 0.5 * self.alpha * penalty) / n_samples
+        loss = (data_loss / self.loss_divisor + penalty) / n_samples
         progress = self.progress
         progress.n_epochs += 1
         progress.n_seen += n_samples

@@ -228,7 +228,7 @@ class Adam:
 def train_epoch(net, optimizer, X, y, order, batch_size, learning_rate, alpha=0.0, sample_weight=None):
     """One pass in mini-batches of `order`; net is (W, b, activations, output, loss), whose W and b change in place.
 
-    Returns Σ n_b (Σ w C / Σ w) and Σ n_b ‖W‖² / Σ w over the batches, each with the weights from before its step.
+    Returns Σ n_b (Σ w C / Σ w), Σ n_b (α/2 ‖W‖² / Σ w), each with the weights from before its step, and the rows seen.
     """
     W, b, activations, output, loss = net
     order = np.arange(len(X)) if order is None else order
@@ -239,8 +239,8 @@ def train_epoch(net, optimizer, X, y, order, batch_size, learning_rate, alpha=0.
         w = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
         batch = backprop(X[rows], y[rows], W, b, activations, output, loss, w)
         data_loss += len(rows) * batch.loss / w.sum()
-        penalty += len(rows) * sum(np.sum(W_l**2) for W_l in W[1:]) / w.sum()
+        penalty += len(rows) * alpha / 2 * sum(np.sum(W_l**2) for W_l in W[1:]) / w.sum()
         grads = [(dW_l + alpha * W_l) / w.sum() for dW_l, W_l in zip(batch.dW[1:], W[1:], strict=True)]
         grads += [db_l / w.sum() for db_l in batch.db[1:]]
         optimizer.step(W[1:] + b[1:], grads, rate)  # U
-    return data_loss, penalty
+    return data_loss, penalty, len(order)
