@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 from fastbp._kernels cimport FB_LINE, FB_SOFTMAX, fb_rows
 from fastbp._memory cimport KEEP_NOTHING, Inputs, Workspace, inputs_of, panels, rows_of
 from fastbp._openmp cimport omp_get_max_threads
-from fastbp._phases cimport BACKWARD, DROP, FORWARD, LOSS, UPDATE, Job
+from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, UPDATE, Job
 from fastbp._team cimport Team
 
 from fastbp._pace import Pace
@@ -99,7 +99,7 @@ cdef class Network(Team):
         cdef ptrdiff_t n_batches = (job.n + job.batch_size - 1) // job.batch_size
         rates = np.ascontiguousarray(np.broadcast_to(np.asarray(learning_rate, dtype=np.float64), (n_batches,)))
         job.learning_rate = <const double *> cnp.PyArray_DATA(rates)
-        cdef int parts = FORWARD | LOSS | BACKWARD | UPDATE | (DROP if self.drops_out else 0)
+        cdef int parts = FORWARD | LOSS | BACKWARD | GRADIENT | UPDATE | (DROP if self.drops_out else 0)
         self._prepare(&job, self.drops_out)
         while batch < n_batches:
             n_threads, stretch = self.pace.next()
@@ -263,7 +263,7 @@ cdef class Network(Team):
         """All rows forward and back: the list of (dW in scikit-learn's orientation, db)."""
         cdef int n_threads = self.worthwhile_threads(self.flops(job.n, True, job.X.density))
         self.keep_gradient()
-        self._steps(job, arrays, rows, 0, 1, n_threads, FORWARD | LOSS | BACKWARD)
+        self._steps(job, arrays, rows, 0, 1, n_threads, FORWARD | LOSS | BACKWARD | GRADIENT)
         return [self.unpack(l, self.dW[l], self.db[l]) for l in range(1, self.L + 1)]
 
     cdef _seed(self, Workspace rows, ptrdiff_t n, ptrdiff_t j, bint raw):
