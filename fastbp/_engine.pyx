@@ -106,7 +106,6 @@ cdef class Network(Team):
             last = min(batch + <ptrdiff_t> stretch, n_batches)
             self._steps(&job, arrays, self.workspace, batch, last, n_threads, parts)
             self.pace.done(last - batch)
-            self.t = job.t + last
             PyErr_CheckSignals()
             batch = last
             if perf_counter() > deadline:
@@ -217,8 +216,6 @@ cdef class Network(Team):
         for batch in range((job.n + job.batch_size - 1) // job.batch_size):
             n = min(job.batch_size, job.n - batch * job.batch_size)
             self._steps(&job, arrays, rows, batch, batch + 1, n_threads, FORWARD | LOSS)
-            if self.custom_loss is not None:
-                self.k.output(&self.out, rows.z[self.L], rows.a[self.L], rows.scratch, n, rows.ld)
             a[batch * job.batch_size:batch * job.batch_size + n] = self._unpack_rows(rows, rows.a[self.L], self.L)[:n]
             for s in range(n):
                 loss += rows.losses[s]
@@ -241,12 +238,13 @@ cdef class Network(Team):
             self.add_loss(job, rows, min(job.batch_size, job.n - batch * job.batch_size))
 
     cdef _call_loss(self, Job *job, arrays, Workspace rows, ptrdiff_t batch):
-        """BP1 of one batch by the caller's function."""
+        """The output of one batch, and its BP1 by the caller's function."""
         cdef ptrdiff_t s, first = batch * job.batch_size, n = min(job.batch_size, job.n - first)
         cdef fb_rows delta_rows
         _, y, w, order, _ = arrays
         chosen = slice(first, first + n) if order is None else order[first:first + n]
         z = self._unpack_rows(rows, rows.z[self.L], self.L)[:n]
+        self.k.output(&self.out, rows.z[self.L], rows.a[self.L], rows.scratch, n, rows.ld)
         losses, derivative = self.custom_loss(y[chosen], z)
         losses, delta = np.asarray(losses, dtype=np.float64), np.array(derivative, dtype=self.dtype)
         if losses.shape != (n,) or delta.shape != z.shape:
