@@ -133,14 +133,10 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self, "coefs_")
         n_hidden = self._n_hidden()
         if not -n_hidden <= layer < n_hidden:
-            raise ValueError(
-                f"got layer={layer}, expected one of the {n_hidden} hidden layers: {-n_hidden} to {n_hidden - 1}."
-            )
+            raise ValueError(f"got layer={layer}, expected a hidden layer, {-n_hidden} to {n_hidden - 1}.")
         is_last = layer in (-1, n_hidden - 1)
         if not is_last and _get_output_config("transform", self)["dense"] != "default":
-            raise ValueError(
-                f"set_output names the columns of the last hidden layer, got layer={layer}. Leave layer=-1."
-            )
+            raise ValueError(f"set_output names columns of the last hidden layer, got layer={layer}. Leave layer=-1.")
         X, dtype = self._inputs(X)
         with self._network(dtype) as network:
             return network.predict(X, layer=layer % n_hidden + 1)

@@ -155,9 +155,7 @@ def check_options(model, n_hidden, *, incremental, has_validation, goes_on):
     dropout_rates(model, n_hidden)
     as_list(model.callbacks)
     if n_hidden == 0 and _is_asked_for(model.dropout):
-        raise ValueError(
-            f"dropout={model.dropout!r} acts on hidden layers, but hidden_layer_sizes has none. Leave it 0."
-        )
+        raise ValueError(f"dropout={model.dropout!r} acts on hidden layers, but there are none. Leave it 0.")
     if model.solver == "lbfgs":
         _check_lbfgs(model, has_validation)
     elif incremental:

@@ -60,4 +60,6 @@ class Judge:
             return float(model._score_predictions(rows.y, model._decode(outputs), rows.sample_weight))
         if model.scoring == "loss":
             return -loss
-        return float(self.scorer(self.view(), rows.X, rows.y, **self.weights))
+        view = self.view()
+        vars(view).pop("feature_names_in_", None)  # X is an array by now
+        return float(self.scorer(view, rows.X, rows.y, **self.weights))
