@@ -69,7 +69,7 @@ typedef struct {
     double smoothing; /* y of the log losses becomes y (1 - smoothing) + smoothing / (classes: n_out, or 2) */
     double parameter; /* where the Huber loss turns linear, or the focal loss's exponent */
     const double *levels;        /* (n_out,): of the quantile loss */
-    const double *class_weights; /* (n_out, 2): what output j's cost counts at y = 0 and at y = 1; NULL: 1 */
+    const double *class_weights; /* (n_out, 2): what output j's cost counts at y = 0 and at y = 1; NULL: 1, as for softmax */
 } fb_output;
 
 /* What U needs besides W and dW. */
@@ -84,10 +84,10 @@ typedef struct {
     double average; /* the share of this step's W in the average: 0 where none is kept */
 } fb_step;
 
-/* Dropout of one layer in one step: a unit of row s is kept, and scaled by 1 / (1 - rate), as a hash of (key, s, unit)
- * says, so the mask is made anew wherever it is needed and does not depend on shards or threads. */
+/* Dropout of one layer in one step: whether a unit of row s is kept, and scaled by 1 / (1 - rate), a hash of (seed, layer,
+ * step, s, unit) says; so a mask is made anew wherever it is needed, and does not depend on shards or threads. */
 typedef struct {
-    uint64_t key;
+    uint64_t seed, layer, step;
     double rate;
 } fb_dropout;
 

@@ -61,7 +61,9 @@ cdef extern from "fastbp.h" nogil:
         double average
 
     ctypedef struct fb_dropout:
-        uint64_t key
+        uint64_t seed
+        uint64_t layer
+        uint64_t step
         double rate
 
     ctypedef struct fb_csr:
@@ -122,6 +124,8 @@ cdef extern from "fastbp.h" nogil:
 
 
 cdef const fb_kernels *kernels_for(object isa, object dtype) except NULL
-cdef bint needs_z(fb_activation f) noexcept nogil  # whether f' is read from z
 cdef fb_activation activation_named(object name) except *
-cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype) except *
+cdef bint needs_z(fb_activation f) noexcept nogil
+cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype,
+                         double smoothing=*, double parameter=*, const double[::1] levels=*,
+                         const double[:, ::1] class_weights=*) except *

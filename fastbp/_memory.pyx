@@ -3,9 +3,11 @@
 import numpy as np
 
 cimport numpy as cnp
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
-from fastbp._kernels cimport FB_LINE, fb_rows
+from fastbp._kernels cimport FB_LINE, fb_entry, fb_rows
 
 cnp.import_array()
 
@@ -52,30 +54,92 @@ cdef fb_rows rows_of(object X) except *:
     return rows
 
 
-cdef class Workspace:
-    """Buffers of rows: a[l], z[l], delta[l] in panels, and y, w and the losses of the rows."""
+cdef Inputs inputs_of(object X) except *:
+    """X, an array or a scipy.sparse CSR matrix with sorted columns, as the kernels see it; X must outlive the result."""
+    cdef Inputs inputs
+    memset(&inputs, 0, sizeof(inputs))
+    inputs.sparse = not isinstance(X, np.ndarray)
+    inputs.density = 1
+    if not inputs.sparse:
+        inputs.dense = rows_of(X)
+        return inputs
+    if getattr(X, "format", None) != "csr" or X.dtype not in (np.float32, np.float64):
+        raise TypeError("expected an array or a CSR matrix of float32 or float64: use X.tocsr().")
+    if X.indices.dtype != X.indptr.dtype or X.indices.dtype not in (np.int32, np.int64):
+        raise TypeError(f"got indices of {X.indices.dtype} and {X.indptr.dtype}, expected both int32 or both int64.")
+    if not all(part.flags.c_contiguous and part.flags.aligned for part in (X.data, X.indices, X.indptr)):
+        raise TypeError("expected data, indices and indptr of a CSR matrix to be contiguous: use X.copy().")
+    n = X.shape[0]
+    if not (len(X.indptr) == n + 1 and X.indptr[0] == 0 and (np.diff(X.indptr) >= 0).all()
+            and X.indptr[n] <= min(len(X.indices), len(X.data))):
+        raise ValueError("got a CSR matrix whose indptr does not fit its indices and data: build it anew.")
+    nnz = X.indptr[n]
+    if nnz and (X.indices[:nnz].min() < 0 or X.indices[:nnz].max() >= X.shape[1]):
+        raise ValueError(f"got column indices from {X.indices[:nnz].min()} to {X.indices[:nnz].max()}, expected 0 to "
+                         f"{X.shape[1] - 1}.")
+    if not X.has_canonical_format:
+        raise TypeError("expected the columns of each row of a CSR matrix to ascend: use X.sum_duplicates().")
+    inputs.csr.values, inputs.csr.is_float64 = cnp.PyArray_DATA(X.data), X.dtype == np.float64
+    inputs.csr.columns, inputs.csr.is_int64 = cnp.PyArray_DATA(X.indices), X.indices.dtype == np.int64
+    inputs.csr.starts = cnp.PyArray_DATA(X.indptr)
+    inputs.density = nnz / max(1., <double> n * X.shape[1])
+    return inputs
 
-    def __cinit__(self, sizes, itemsize, rows, n_y, n_threads=1, backward=True, keep_z=False):
+
+cdef class Workspace:
+    """Buffers of a batch: a[l], z[l], delta[l] in panels, y, w and the losses of the rows, scratch for each thread.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+    itemsize : int
+    rows, n_y, n_threads : int
+        Rows of the batch, columns of y, threads that work on it.
+    kept : tuple of L + 1 Kept
+        What is kept of each layer besides a[l].
+    first_delta : int
+        The first layer that has a delta; L + 1 if none has.
+    n_entries : int, default=0
+        Nonzeros of a sparse X among the inputs of a tile, at most; 0 where X is dense.
+    """
+
+    def __cinit__(self, sizes, itemsize, rows, n_y, n_threads, kept, first_delta, n_entries=0):
         cdef ptrdiff_t l, L = len(sizes) - 1
-        self.a = <char **> calloc(3 * (L + 1), sizeof(char *))
+        self.layout = (rows, n_y, n_threads, kept, first_delta, n_entries)
+        self.a = <char **> calloc(5 * (L + 1), sizeof(char *))
         if self.a == NULL:
             raise MemoryError()
-        self.z, self.delta = self.a + (L + 1), self.a + 2 * (L + 1)
+        self.z, self.f = self.a + (L + 1), self.a + 2 * (L + 1)
+        self.kept, self.delta = self.a + 3 * (L + 1), self.a + 4 * (L + 1)
         self.rows, self.n_threads = rows, n_threads
         self.ld = rows | 1  # odd, so that the lines of one row in all panels do not share a set of the cache
         self.n_scratch = loss_scratch_lines(sizes[L])
         line_counts = [panels(size, itemsize) * self.ld for size in sizes]
         per_row = (self.ld * 8 + FB_LINE - 1) // FB_LINE
-        self.arena = Arena((1 + bool(keep_z) + bool(backward)) * sum(line_counts) + (n_y + 2) * per_row
-                           + n_threads * self.n_scratch)
+        per_thread = (n_entries * sizeof(fb_entry) + FB_LINE - 1) // FB_LINE + per_row if n_entries else 0
+        self.arena = Arena(sum(line_counts) + sum(line_counts[first_delta:])
+                           + sum([n for n, what in zip(line_counts, kept) if what != KEEP_NOTHING])
+                           + (n_y + 2) * per_row + n_threads * (self.n_scratch + per_thread))
         for l in range(L + 1):
-            self.a[l] = self.arena.take(line_counts[l])
-            if l > 0:
-                self.z[l] = self.arena.take(line_counts[l]) if keep_z else self.a[l]
-                self.delta[l] = self.arena.take(line_counts[l]) if backward else NULL
+            self.a[l] = self.z[l] = self.f[l] = self.kept[l] = self.arena.take(line_counts[l])
+            if kept[l] != KEEP_NOTHING:
+                self.z[l] = self.arena.take(line_counts[l])
+            if kept[l] in (KEEP_Z, KEEP_F):
+                self.kept[l] = self.z[l]
+            if kept[l] == KEEP_F:
+                self.f[l] = self.z[l]
+            self.delta[l] = self.arena.take(line_counts[l]) if l >= first_delta else NULL
         self.y, self.w = self.arena.take(n_y * per_row), self.arena.take(per_row)
         self.losses = <double *> self.arena.take(per_row)
         self.scratch = self.arena.take(n_threads * self.n_scratch)
+        self.collected = <Collected *> calloc(n_threads, sizeof(Collected))
+        if self.collected == NULL:
+            raise MemoryError()
+        if n_entries:
+            for thread in range(n_threads):
+                self.collected[thread].positions = <int64_t *> self.arena.take(per_row)
+                self.collected[thread].entries = <fb_entry *> self.arena.take(per_thread - per_row)
 
     def __dealloc__(self):
         free(self.a)
+        free(self.collected)

@@ -1,7 +1,5 @@
-# The parameters of a network and the state of its optimizer, packed.
-from libc.stdint cimport int64_t
-
-from fastbp._kernels cimport fb_kernels, fb_layer, fb_step
+# The parameters of a network, packed, and cut into tiles.
+from fastbp._kernels cimport fb_kernels, fb_layer
 from fastbp._memory cimport Arena
 
 
@@ -11,8 +9,9 @@ cdef struct Tile:
     ptrdiff_t n_rows  # outputs, at most a panel
     ptrdiff_t n_columns  # inputs
     ptrdiff_t n_panels  # panels that hold them
-    ptrdiff_t offset  # bytes from the start of W, or of a moment of W, to its first panel
+    ptrdiff_t offset  # bytes from the start of W, or of anything like W, to its first panel
     ptrdiff_t block  # index of its first panel in `squares`
+    ptrdiff_t line  # index of its outputs' line of biases, of those of all layers
     ptrdiff_t work  # weights in the tiles before it
 
 cdef enum:
@@ -26,15 +25,13 @@ cdef class Parameters:
     cdef ptrdiff_t L, n_panel, itemsize
     cdef Arena arena
     cdef fb_layer *layer  # [1..L]
-    cdef char **m  # [1..L]: first moments (velocities) of W
-    cdef char **v  # second moments of W
-    cdef char **mb  # the same of b
-    cdef char **vb
-    cdef fb_step settings  # the optimizer's constants
-    cdef readonly int64_t t  # steps done
     cdef Tile *tiles
-    cdef ptrdiff_t n_tiles, n_blocks
+    cdef ptrdiff_t n_tiles, tile_panels
+    cdef ptrdiff_t *first_block  # [1..L + 1]: where a layer's panels begin in `squares`
     cdef double *squares  # sum of W^2 in each block (one panel of outputs, one of inputs)
 
+    cdef ptrdiff_t W_lines(self, ptrdiff_t l) noexcept nogil
+    cdef ptrdiff_t b_lines(self, ptrdiff_t l) noexcept nogil
     cdef pack(self, ptrdiff_t l, coef, char *W, intercept, char *b)
     cdef unpack(self, ptrdiff_t l, const char *W, const char *b)
+    cdef void mirror(self) noexcept nogil

@@ -1,5 +1,5 @@
 /* Dropout (Srivastava and others, JMLR 15, 2014): a unit of a row is zero with probability `rate`, else scaled by
- * 1 / (1 - rate). Whether, is a hash of (key, row, unit): integers alone, the same on every processor. */
+ * 1 / (1 - rate). Which, a hash of (seed, layer, step, row, unit) says: integers alone, the same on every processor. */
 
 /* The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014). */
 FB_INLINE uint64_t mix_64(uint64_t x)
@@ -19,7 +19,9 @@ FB_INLINE uint32_t mix_32(uint32_t x)
 
 FB_INLINE uint64_t row_key(const fb_dropout *drop, ptrdiff_t row)
 {
-    return mix_64(drop->key + 0x9e3779b97f4a7c15u * ((uint64_t)row + 1)); /* 2^64 / golden ratio */
+    static const uint64_t STRIDE = 0x9e3779b97f4a7c15u; /* 2^64 / golden ratio */
+    const uint64_t of_step = mix_64(mix_64(drop->seed + STRIDE * drop->layer) + STRIDE * drop->step);
+    return mix_64(of_step + STRIDE * (uint64_t)row);
 }
 
 /* 32 random bits for a unit of the row. */

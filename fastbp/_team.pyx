@@ -1,0 +1,119 @@
+"""How the threads share the work of a batch: the only OpenMP in the engine.
+
+Two barriers a step, no reduction, nothing allocated. Only what needs the whole gradient first (clipping by its norm) has
+a third and a fourth.
+"""
+
+from cython.parallel cimport parallel, prange, threadid
+
+from fastbp._kernels cimport FB_LINE, fb_dropout
+from fastbp._memory cimport Inputs, Workspace
+from fastbp._openmp cimport omp_barrier
+from fastbp._parameters cimport Tile
+from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
+
+# Rows of a shard at most: its activations stay in L2 through all layers.
+cdef ptrdiff_t SHARD_ROWS = 96
+# Shards begin on multiples of so many rows: few, so that the threads' shares are nearly equal.
+cdef ptrdiff_t SHARD_UNIT = 4
+# Floating-point operations that pay for one more thread's part in two barriers.
+cdef double WORK_PER_THREAD = 1e6
+
+
+cdef class Team(Phases):
+    """A network and the threads that work on it."""
+
+    def __init__(self, sizes, activations, output, loss, dtype, n_threads=1, isa=None, **_):
+        self.n_threads = n_threads
+
+    cdef double flops(self, ptrdiff_t rows, bint backward, double density) noexcept nogil:
+        """Floating-point operations of one pass: forward, and backward twice that but for the first layer's BP2."""
+        cdef double weights = 0
+        cdef ptrdiff_t l
+        for l in range(1, self.L + 1):
+            weights += ((1 if not backward else 2 if l == 1 else 3) * (density if l == 1 else 1)
+                        * <double> self.layer[l].n_in * self.layer[l].n_out)
+        return 2 * rows * weights
+
+    cdef int worthwhile_threads(self, double flops) noexcept nogil:
+        return max(1, <int> min(flops / WORK_PER_THREAD, <double> self.n_threads))
+
+    cdef ptrdiff_t _count_shards(self, ptrdiff_t n, int n_threads) noexcept nogil:
+        """Shards of a batch: a multiple of the threads, of SHARD_ROWS at most."""
+        cdef ptrdiff_t n_shards = n_threads * ((n + n_threads * SHARD_ROWS - 1) // (n_threads * SHARD_ROWS))
+        return min(n_shards, (n + SHARD_UNIT - 1) // SHARD_UNIT)
+
+    cdef ptrdiff_t _first_tile(self, ptrdiff_t part, ptrdiff_t n_parts) noexcept nogil:
+        """Where one of n_parts stretches of tiles of equal work begins."""
+        cdef Tile *tile = &self.tiles[self.n_tiles - 1]
+        cdef ptrdiff_t work = (tile.work + tile.n_rows * tile.n_columns) * part // n_parts
+        cdef ptrdiff_t low = 0, high = self.n_tiles, middle
+        while low < high:  # the first tile whose middle is at `work` or after
+            middle = (low + high) // 2
+            tile = &self.tiles[middle]
+            if tile.work + tile.n_rows * tile.n_columns // 2 < work:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    cdef void run(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts) noexcept:
+        """Some parts of the step (Part) of batches first..last, in one parallel region.
+
+        Beside each phase, thread 0 does what needs one thread. A prange in a parallel block does not wait at its end:
+        the barriers are explicit.
+        """
+        cdef ptrdiff_t batch, shard, part, tile, n, n_shards, n_units, s
+        cdef bint stores = self.clip_norm > 0 or not parts & UPDATE
+        with nogil, parallel(num_threads=n_threads):
+            for batch in range(first, last):
+                n = min(job.batch_size, job.n - batch * job.batch_size)
+                n_shards = self._count_shards(n, n_threads)
+                n_units = (n + SHARD_UNIT - 1) // SHARD_UNIT
+                if threadid() == 0:
+                    self.begin_batch(job, batch, n, parts)
+                for shard in prange(n_shards, schedule="static"):
+                    s = n_units * shard // n_shards * SHARD_UNIT
+                    self.phase_1(rows, job, batch, s, min(n_units * (shard + 1) // n_shards * SHARD_UNIT, n) - s,
+                                 threadid(), parts)
+                omp_barrier()
+                if threadid() == 0 and parts & LOSS:
+                    self.add_loss(job, rows, n)
+                if parts & GRADIENT and stores:
+                    for part in prange(n_threads, schedule="static", chunksize=1):
+                        self.begin_tiles(rows, threadid())
+                        for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
+                            self.store_gradient(rows, job, &self.tiles[tile], batch, n, threadid(), parts)
+                    omp_barrier()
+                    if threadid() == 0 and parts & UPDATE:
+                        self.limit_norm()
+                    omp_barrier()
+                if parts & UPDATE:
+                    for part in prange(n_threads, schedule="static", chunksize=1):
+                        self.begin_tiles(rows, threadid())
+                        for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
+                            self.phase_2(rows, job, &self.tiles[tile], batch, n, threadid(), parts)
+                    omp_barrier()
+
+    cdef void predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
+                           ptrdiff_t l, bint raw, char *out) noexcept:
+        """a[l], or z[l], of n rows of X into `out`, each thread `block` of them at a time in its part of `rows`."""
+        cdef ptrdiff_t i, n_blocks = (n + block - 1) // block
+        with nogil, parallel(num_threads=n_threads):
+            for i in prange(n_blocks, schedule="static"):
+                self._predict_block(rows, X, i * block, min(block, n - i * block), threadid() * block * FB_LINE,
+                                    threadid(), l, raw, out)
+
+    cdef void _predict_block(self, Workspace rows, const Inputs *X, ptrdiff_t first, ptrdiff_t n, ptrdiff_t at,
+                             int thread, ptrdiff_t l, bint raw, char *out) noexcept nogil:
+        """Rows first.. of X forward, in the thread's part of the workspace, `at` bytes on."""
+        cdef ptrdiff_t i, n_out = self.layer[l].n_out
+        cdef fb_dropout drop
+        drop.rate = 0
+        self.first_layer(rows, X, NULL, first, &drop, 0, at, n)
+        for i in range(2, l + 1):
+            self.k.forward(&self.layer[i], rows.a[i - 1] + at, rows.z[i] + at, rows.a[i] + at, n, rows.ld)  # F
+        if l == self.L and not raw:
+            self.k.output(&self.out, rows.z[l] + at, rows.a[l] + at, rows.scratch + thread * rows.n_scratch * FB_LINE,
+                          n, rows.ld)
+        self.k.scatter(rows.a[l] + at, n, n_out, rows.ld, out + first * n_out * self.itemsize)
