@@ -388,7 +388,8 @@ static fb_csr take_csr(ptrdiff_t n, ptrdiff_t n_in)
 {
     static double values[300 * 300];
     static int64_t columns[300 * 300], starts[301];
-    const fb_csr X = {.values = values, .columns = columns, .starts = starts, .is_float64 = (int)below(2), .is_int64 = (int)below(2)};
+    const fb_csr X = {.values = values, .columns = columns, .starts = starts, .is_float64 = (int)below(2),
+                      .is_int64 = (int)below(2)};
     ptrdiff_t count = 0;
     for (ptrdiff_t s = 0; s <= n; s++) {
         if (X.is_int64)
