@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastbp import functional
     from fastbp._backprop import backprop
+    from fastbp._callbacks import Epoch
     from fastbp._config import show_config
+    from fastbp._convert import from_sklearn
     from fastbp.mlp import MLPClassifier, MLPRegressor
 
 try:
@@ -15,12 +17,23 @@ try:
 except PackageNotFoundError:  # built in place, not installed
     __version__ = "0+unknown"
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "backprop", "functional", "show_config"]
+__all__ = [
+    "Epoch",
+    "MLPClassifier",
+    "MLPRegressor",
+    "__version__",
+    "backprop",
+    "from_sklearn",
+    "functional",
+    "show_config",
+]
 
 _HOME = {
+    "Epoch": "fastbp._callbacks",
     "MLPClassifier": "fastbp.mlp",
     "MLPRegressor": "fastbp.mlp",
     "backprop": "fastbp._backprop",
+    "from_sklearn": "fastbp._convert",
     "show_config": "fastbp._config",
 }
 

@@ -11,11 +11,15 @@ def glorot_bound(fan_in: int, fan_out: int, activation: str) -> float:
     return np.sqrt(factor / (fan_in + fan_out))
 
 
-def glorot_uniform(sizes, activation: str, random_state: np.random.RandomState, dtype):
-    """Return (coefs, intercepts) for layers of these sizes: U(-bound, bound), for each layer W first, then b."""
+def glorot_uniform(sizes, activation, random_state: np.random.RandomState, dtype):
+    """Return (coefs, intercepts) for layers of these sizes: U(-bound, bound), for each layer W first, then b.
+
+    `activation` is one for all, or a list of one for each layer of weights.
+    """
+    names = [activation] * (len(sizes) - 1) if isinstance(activation, str) else activation
     coefs, intercepts = [], []
-    for fan_in, fan_out in pairwise(sizes):
-        bound = glorot_bound(fan_in, fan_out, activation)
+    for (fan_in, fan_out), name in zip(pairwise(sizes), names, strict=True):
+        bound = glorot_bound(fan_in, fan_out, name)
         coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
         intercepts.append(random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False))
     return coefs, intercepts

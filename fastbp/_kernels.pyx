@@ -21,9 +21,15 @@ ACTIVATIONS = {"identity": FB_IDENTITY, "logistic": FB_LOGISTIC, "tanh": FB_TANH
 OUTPUTS = {**ACTIVATIONS, "exp": FB_EXP, "softmax": FB_SOFTMAX}
 LOSSES = {
     "squared_error": FB_SQUARED_ERROR,
+    "absolute_error": FB_ABSOLUTE_ERROR,
+    "huber": FB_HUBER,
+    "quantile": FB_QUANTILE,
+    "poisson": FB_POISSON,
+    "gamma": FB_GAMMA,
     "log_loss": FB_LOG_LOSS,
     "binary_log_loss": FB_BINARY_LOG_LOSS,
-    "poisson": FB_POISSON,
+    "focal": FB_FOCAL,
+    "binary_focal": FB_BINARY_FOCAL,
 }
 SOLVERS = {"sgd": FB_SGD, "adam": FB_ADAM, "rmsprop": FB_RMSPROP, "schedule_free": FB_SCHEDULE_FREE}
 
@@ -95,18 +101,27 @@ cdef bint needs_z(fb_activation f) noexcept nogil:
 
 
 cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype,
-                         double smoothing=0, double parameter=0, object levels=None,
-                         object class_weights=None) except *:
+                         double smoothing=0, double parameter=0, const double[::1] levels=None,
+                         const double[:, ::1] class_weights=None) except *:
+    """The output layer with its loss. It points into `levels` and `class_weights`: the caller keeps them alive."""
     cdef fb_output out
     if loss not in LOSSES:
         raise ValueError(f"got loss {loss!r}, expected one of {', '.join(LOSSES)}.")
+    if (loss == "quantile") != (levels is not None) or (levels is not None and levels.shape[0] != n_out):
+        raise ValueError(f"got {'no' if levels is None else levels.shape[0]} levels for the loss {loss!r} of {n_out} "
+                         "outputs, expected one for each output of 'quantile', and none otherwise.")
+    if class_weights is not None and (activation == "softmax" or class_weights.shape[0] != n_out
+                                      or class_weights.shape[1] != 2):
+        raise ValueError(f"got class weights ({class_weights.shape[0]}, {class_weights.shape[1]}) for {n_out} outputs "
+                         f"with activation {activation!r}, expected (n_outputs, 2) and another one than softmax.")
     out.n_out = n_out
     out.activation = activation_named(activation)
     out.loss = LOSSES[loss]
     out.y_is_class = y_is_class
     out.clip = np.finfo(dtype).eps
-    out.smoothing = out.parameter = 0
-    out.levels = out.class_weights = NULL
+    out.smoothing, out.parameter = smoothing, parameter
+    out.levels = NULL if levels is None else &levels[0]
+    out.class_weights = NULL if class_weights is None else &class_weights[0, 0]
     return out
 
 
@@ -175,14 +190,20 @@ def forward(a_prev, W, b, activation, isa=None):
     return z.unpack(k), a.unpack(k)
 
 
-def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None):
+def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None, smoothing=0.0, parameter=0.0, levels=None,
+         class_weights=None):
     """BP1: a = f(z) (n, n_out), the weighted loss of each row (n,) float64 and delta (n, n_out).
 
-    y is (n, n_out), or for the log loss (n, 1) holding the class of a row. clip=False takes logarithms of a as it is.
+    y is (n, n_out), or for the log loss and the focal loss (n, 1) holding the class of a row. clip=False takes
+    logarithms of a as it is. The settings, from `smoothing` on, are those of fb_output: levels (n_out,),
+    class_weights (n_out, 2).
     """
     cdef const fb_kernels *k = kernels_for(isa, z.dtype)
-    y_is_class = loss == "log_loss" and y.shape[1] == 1 and z.shape[1] > 1
-    cdef fb_output out = output_of(z.shape[1], output, loss, y_is_class, z.dtype)
+    y_is_class = loss in ("log_loss", "focal") and y.shape[1] == 1 and z.shape[1] > 1
+    levels = None if levels is None else np.ascontiguousarray(levels, np.float64)
+    class_weights = None if class_weights is None else np.ascontiguousarray(class_weights, np.float64)
+    cdef fb_output out = output_of(z.shape[1], output, loss, y_is_class, z.dtype, smoothing, parameter, levels,
+                                   class_weights)
     if not clip:
         out.clip = 0
     y_columns = np.ascontiguousarray(y.T, dtype=z.dtype)

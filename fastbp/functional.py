@@ -27,12 +27,28 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp import _kernels
 
 __all__ = [
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
+    "binary_focal_loss_backward",
+    "binary_focal_loss_forward",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "focal_loss_backward",
+    "focal_loss_forward",
+    "gamma_loss_backward",
+    "gamma_loss_forward",
+    "huber_loss_backward",
+    "huber_loss_forward",
+    "l1_loss_backward",
+    "l1_loss_forward",
     "l2_loss_backward",
     "l2_loss_forward",
     "linear_backward",
     "linear_forward",
+    "poisson_loss_backward",
+    "poisson_loss_forward",
+    "quantile_loss_backward",
+    "quantile_loss_forward",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",
@@ -127,10 +143,93 @@ def cross_entropy_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
     return _loss(x, t, "log_loss")[1]
 
 
-def _loss(x, t, loss):
+def l1_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = sum_i |x_i - t_i| of each sample."""
+    return _loss(x, t, "absolute_error")[0]
+
+
+def l1_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = sign(x_i - t_i), 0 where they are equal."""
+    return _loss(x, t, "absolute_error")[1]
+
+
+def huber_loss_forward(x: ArrayLike, t: ArrayLike, delta: float = 1.0) -> float | NDArray:
+    """E = sum_i r_i^2 / 2 where |r_i| <= delta, else delta (|r_i| - delta / 2), of each sample; r = x - t."""
+    return _loss(x, t, "huber", parameter=delta)[0]
+
+
+def huber_loss_backward(x: ArrayLike, t: ArrayLike, delta: float = 1.0) -> NDArray:
+    """dx_i = x_i - t_i, limited to [-delta, delta]."""
+    return _loss(x, t, "huber", parameter=delta)[1]
+
+
+def quantile_loss_forward(x: ArrayLike, t: ArrayLike, level: float | ArrayLike = 0.5) -> float | NDArray:
+    """E = sum_i level_i (t_i - x_i) where x_i < t_i, else (1 - level_i) (x_i - t_i), of each sample."""
+    return _loss(x, t, "quantile", levels=level)[0]
+
+
+def quantile_loss_backward(x: ArrayLike, t: ArrayLike, level: float | ArrayLike = 0.5) -> NDArray:
+    """dx_i = -level_i where x_i < t_i, 1 - level_i where x_i > t_i, 0 where they are equal."""
+    return _loss(x, t, "quantile", levels=level)[1]
+
+
+def poisson_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = sum_i t_i log(t_i / x_i) - t_i + x_i of each sample, half the Poisson deviance."""
+    return _loss(x, t, "poisson")[0]
+
+
+def poisson_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = 1 - t_i / x_i."""
+    return _loss(x, t, "poisson")[1]
+
+
+def gamma_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = sum_i log(x_i / t_i) + t_i / x_i - 1 of each sample, half the gamma deviance."""
+    return _loss(x, t, "gamma")[0]
+
+
+def gamma_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = (1 - t_i / x_i) / x_i."""
+    return _loss(x, t, "gamma")[1]
+
+
+def binary_cross_entropy_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = -sum_i t_i log x_i + (1 - t_i) log(1 - x_i) of each sample."""
+    return _loss(x, t, "binary_log_loss")[0]
+
+
+def binary_cross_entropy_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = (x_i - t_i) / (x_i (1 - x_i))."""
+    return _loss(x, t, "binary_log_loss")[1]
+
+
+def focal_loss_forward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> float | NDArray:
+    """E = -sum_i t_i (1 - x_i)^gamma log x_i of each sample."""
+    return _loss(x, t, "focal", parameter=gamma)[0]
+
+
+def focal_loss_backward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> NDArray:
+    """dx_i = -t_i F(x_i) / x_i, F(p) = (1 - p)^gamma (1 - gamma p log(p) / (1 - p))."""
+    return _loss(x, t, "focal", parameter=gamma)[1]
+
+
+def binary_focal_loss_forward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> float | NDArray:
+    """E = -sum_i t_i (1 - x_i)^gamma log x_i + (1 - t_i) x_i^gamma log(1 - x_i) of each sample."""
+    return _loss(x, t, "binary_focal", parameter=gamma)[0]
+
+
+def binary_focal_loss_backward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> NDArray:
+    """dx_i = (1 - t_i) F(1 - x_i) / (1 - x_i) - t_i F(x_i) / x_i, F that of the focal loss."""
+    return _loss(x, t, "binary_focal", parameter=gamma)[1]
+
+
+def _loss(x, t, loss, levels=None, parameter=0.0):
     """E of each sample and dE/dx."""
     x, t = _same_shape(x=x, t=t)
-    _, E, dx = _kernels.loss(np.atleast_2d(x), np.atleast_2d(t), "identity", loss, clip=False)
+    if levels is not None:
+        levels = np.broadcast_to(levels, x.shape[-1:])
+    x2, t2 = np.atleast_2d(x), np.atleast_2d(t)
+    _, E, dx = _kernels.loss(x2, t2, "identity", loss, clip=False, levels=levels, parameter=parameter)
     return (E if x.ndim == 2 else float(E[0])), dx.reshape(x.shape)
 
 

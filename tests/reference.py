@@ -7,6 +7,7 @@ single one. Gradients are those of the sum over samples; the 1/n appears once, i
 """
 
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,12 +63,53 @@ def xlogy(x, y):
     return np.where(x == 0, 0.0, x * np.log(np.where(x == 0, 1.0, y)))
 
 
-LOSSES = {  # C(a, y) and ∂C/∂a, element by element; the cost of a sample is the sum of its row
-    "squared_error": (lambda a, y: 0.5 * (a - y) ** 2, lambda a, y: a - y),
-    "log_loss": (lambda a, y: -xlogy(y, a), lambda a, y: -y / a),
-    "binary_log_loss": (lambda a, y: -xlogy(y, a) - xlogy(1 - y, 1 - a), lambda a, y: -y / a + (1 - y) / (1 - a)),
-    "poisson": (lambda a, y: xlogy(y, y / a) - y + a, lambda a, y: 1 - y / a),
+def focal(p, q, gamma):
+    """-q^γ log p, and its derivative by p, for q = 1 - p."""
+    return -(q**gamma) * np.log(p), gamma * q ** (gamma - 1) * np.log(p) - q**gamma / p
+
+
+class Settings(NamedTuple):
+    """What shapes a loss: label smoothing e, Huber's δ or the focal γ, the levels of the quantile loss (size[L],), and
+    the weights of each output at y = 0 and at y = 1, (size[L], 2)."""
+
+    smoothing: float = 0.0
+    parameter: float = 0.0
+    levels: np.ndarray | None = None
+    class_weights: np.ndarray | None = None
+
+
+PLAIN = Settings()
+
+LOSSES = {  # C(a, y, settings) and ∂C/∂a, element by element; the cost of a sample is the sum of its row
+    "squared_error": (lambda a, y, s: 0.5 * (a - y) ** 2, lambda a, y, s: a - y),
+    "absolute_error": (lambda a, y, s: np.abs(a - y), lambda a, y, s: np.sign(a - y)),
+    "huber": (
+        lambda a, y, s: np.where(
+            np.abs(a - y) <= s.parameter, 0.5 * (a - y) ** 2, s.parameter * (np.abs(a - y) - s.parameter / 2)
+        ),
+        lambda a, y, s: np.clip(a - y, -s.parameter, s.parameter),
+    ),
+    "quantile": (
+        lambda a, y, s: np.maximum(s.levels * (y - a), (s.levels - 1) * (y - a)),
+        lambda a, y, s: np.where(a == y, 0, np.where(a < y, -s.levels, 1 - s.levels)),
+    ),
+    "poisson": (lambda a, y, s: xlogy(y, y / a) - y + a, lambda a, y, s: 1 - y / a),
+    "gamma": (lambda a, y, s: np.log(a / y) + y / a - 1, lambda a, y, s: 1 / a - y / a**2),
+    "log_loss": (lambda a, y, s: -xlogy(y, a), lambda a, y, s: -y / a),
+    "binary_log_loss": (
+        lambda a, y, s: -xlogy(y, a) - xlogy(1 - y, 1 - a),
+        lambda a, y, s: -y / a + (1 - y) / (1 - a),
+    ),
+    "focal": (
+        lambda a, y, s: y * focal(a, 1 - a, s.parameter)[0],
+        lambda a, y, s: y * focal(a, 1 - a, s.parameter)[1],
+    ),
+    "binary_focal": (
+        lambda a, y, s: y * focal(a, 1 - a, s.parameter)[0] + (1 - y) * focal(1 - a, a, s.parameter)[0],
+        lambda a, y, s: y * focal(a, 1 - a, s.parameter)[1] - (1 - y) * focal(1 - a, a, s.parameter)[1],
+    ),
 }
+OF_CLASSES = ("log_loss", "binary_log_loss", "focal", "binary_focal")
 
 COLLAPSING = {
     ("identity", "squared_error"),
@@ -77,11 +119,27 @@ COLLAPSING = {
 }
 
 
-def cost(a, y, loss, eps=EPS):
-    """C of each sample, (n,). Within a logarithm a is kept in [eps, 1 - eps], as scikit-learn does."""
-    if loss in ("log_loss", "binary_log_loss"):
+def smoothed(y, loss, smoothing):
+    """Targets of which the share e is spread over all K classes: y (1 - e) + e / K."""
+    if loss not in OF_CLASSES:
+        return y
+    return y * (1 - smoothing) + smoothing / (2 if loss.startswith("binary") else y.shape[1])
+
+
+def weight_of_class(y, settings):
+    """What an output counts: its weight at y = 0 or at y = 1, in between for a y between."""
+    if settings.class_weights is None:
+        return 1.0
+    at_0, at_1 = np.transpose(settings.class_weights)
+    return at_0 + y * (at_1 - at_0)
+
+
+def cost(a, y, loss, eps=EPS, settings=PLAIN):
+    """C of each sample, (n,). Within a logarithm of a class a is kept in [eps, 1 - eps], as scikit-learn does."""
+    if loss in OF_CLASSES:
         a = np.clip(a, eps, 1 - eps)
-    return LOSSES[loss][0](a, y).sum(axis=1)
+    terms = LOSSES[loss][0](a, smoothed(y, loss, settings.smoothing), settings)
+    return (weight_of_class(y, settings) * terms).sum(axis=1)
 
 
 def delta_collapsed(a, y):
@@ -89,14 +147,19 @@ def delta_collapsed(a, y):
     return a - y
 
 
-def delta_general(z, a, y, output, loss):
+def delta_general(z, a, y, output, loss, settings=PLAIN):
     """BP1: delta_sj = Σ_i ∂C/∂a_si ∂a_si/∂z_sj."""
-    return activate_backward(LOSSES[loss][1](a, y), z, output)
+    return activate_backward(LOSSES[loss][1](a, y, settings), z, output)
 
 
-def delta_output(z, a, y, output, loss):
+def delta_output(z, a, y, output, loss, settings=PLAIN):
     """BP1 in the form that suits the pair."""
-    return delta_collapsed(a, y) if (output, loss) in COLLAPSING else delta_general(z, a, y, output, loss)
+    target = smoothed(y, loss, settings.smoothing)
+    if (output, loss) in COLLAPSING:
+        delta = delta_collapsed(a, target)
+    else:
+        delta = delta_general(z, a, target, output, loss, settings)
+    return weight_of_class(y, settings) * delta
 
 
 # --- forth and back: F, BP1, BP2, BP3, BP4
@@ -116,7 +179,7 @@ def forward(X, W, b, activations, output, masks=None):
     return z, a
 
 
-def backprop(X, y, W, b, activations, output, loss, sample_weight=None, eps=EPS, masks=None):
+def backprop(X, y, W, b, activations, output, loss, sample_weight=None, eps=EPS, settings=PLAIN, masks=None):
     """One pass over a batch: z, a, delta, dW, db, lists by layer, and loss, the sum over samples of C."""
     L = len(W) - 1
     w = np.ones(len(X)) if sample_weight is None else sample_weight
@@ -125,13 +188,13 @@ def backprop(X, y, W, b, activations, output, loss, sample_weight=None, eps=EPS,
     masks = [1.0] * L if masks is None else masks
     delta, dW, db = ([None] * (L + 1) for _ in range(3))
 
-    delta[L] = w[:, None] * delta_output(z[L], a[L], y, output, loss)  # BP1
+    delta[L] = w[:, None] * delta_output(z[L], a[L], y, output, loss, settings)  # BP1
     for l in range(L, 1, -1):
         delta[l - 1] = activate_backward(delta[l] @ W[l] * masks[l - 1], z[l - 1], f[l - 1])  # BP2
     for l in range(1, L + 1):
         db[l] = delta[l].sum(axis=0)  # BP3
         dW[l] = delta[l].T @ a[l - 1]  # BP4
-    return SimpleNamespace(z=z, a=a, delta=delta, dW=dW, db=db, loss=float(w @ cost(a[L], y, loss, eps)))
+    return SimpleNamespace(z=z, a=a, delta=delta, dW=dW, db=db, loss=float(w @ cost(a[L], y, loss, eps, settings)))
 
 
 # --- the optimizers: U

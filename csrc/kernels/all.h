@@ -5,6 +5,7 @@
 #include "activation.h"
 #include "product.h"
 #include "forward.h"
+#include "cost.h"
 #include "loss.h"
 #include "delta.h"
 #include "dropout.h"

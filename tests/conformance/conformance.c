@@ -261,8 +261,8 @@ static void run_forward(void) { each_shape(forward_case); }
 static real *take_z(fb_activation output, fb_loss_name loss, int wide, ptrdiff_t columns, ptrdiff_t ld)
 {
     real *z = take_matrix(columns, ld);
-    const int any = loss == FB_SQUARED_ERROR || output == FB_LOGISTIC || output == FB_SOFTMAX ||
-                    (output == FB_EXP && loss == FB_POISSON);
+    const int any = loss <= FB_QUANTILE || output == FB_LOGISTIC || output == FB_SOFTMAX ||
+                    (output == FB_EXP && (loss == FB_POISSON || loss == FB_GAMMA));
     for (ptrdiff_t i = 0; i < panels(columns) * ld * PANEL; i++)
         z[i] = wide ? 60 * z[i] : any ? z[i] : output == FB_EXP ? (z[i] - 2) / 4 : (z[i] + 2) / 4;
     return z;
@@ -288,42 +288,48 @@ static void loss_case(const fb_output *out, int weighted, ptrdiff_t n)
 {
     begin_case();
     const ptrdiff_t ld = panels(n + GAP) * PANEL;
-    const int wide = out->clip > 0 && out->loss != FB_POISSON;
+    const int of_scale = out->loss == FB_POISSON || out->loss == FB_GAMMA, wide = out->clip > 0 && !of_scale;
     const real *z = take_z(out->activation, out->loss, wide, out->n_out, ld);
     real *y = take(panels((out->y_is_class ? 1 : out->n_out) * ld), quarter), *w = weighted ? take(panels(n), weight) : NULL;
     real *a = take_matrix(out->n_out, ld), *delta = take_matrix(out->n_out, ld);
     double losses[100 + GAP] = {0};
     if (out->y_is_class)
         for (ptrdiff_t s = 0; s < n; s++) y[s] = (real)below(out->n_out);
+    else if (out->loss == FB_GAMMA)
+        for (ptrdiff_t i = 0; i < out->n_out * ld; i++) y[i] += (real)0.25;
     K->loss(out, z, y, w, a, delta, losses, scratch_for(out->n_out), n, ld);
     see_matrix(a, n, out->n_out, ld);
     see_matrix(delta, n, out->n_out, ld);
     see_doubles(losses, n + GAP);
 }
 
-/* Softmax of a single output is 1: with nothing clipped, (p - y) / (p (1 - p)) is 0 / 0 where y is 1. */
+/* Softmax of a single output is 1: with nothing clipped, the slope of the cost of y = 0 is infinite, and its share 0. */
 static int makes_nan(const fb_output *out)
 {
-    return out->n_out == 1 && out->activation == FB_SOFTMAX && out->loss == FB_BINARY_LOG_LOSS && out->clip == 0;
+    return out->n_out == 1 && out->activation == FB_SOFTMAX && out->clip == 0 &&
+           (out->loss == FB_BINARY_LOG_LOSS || out->loss == FB_BINARY_FOCAL);
 }
 
 static void run_loss(void)
 {
-    for (int choice = 0; choice < 6 * 4 * 2 * 2 * 2; choice++) {
-        fb_output out = {.activation = (fb_activation)(choice % 6), .loss = (fb_loss_name)(choice / 6 % 4),
-                         .y_is_class = choice / 24 % 2, .clip = choice / 48 % 2 ? 1.0 / (1 << 20) : 0};
-        for (int i = 0; i < N_SIZES; i++) {
-            out.n_out = SIZES[(3 * i + choice) % N_SIZES]; /* every n and every n_out, for each choice */
+    static const fb_activation OUTPUTS[] = {FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_EXP, FB_SOFTMAX};
+    static double levels[100], class_weights[2 * 100];
+    for (int j = 0; j < 100; j++) levels[j] = (j + 1) / 128.0;
+    for (int j = 0; j < 200; j++) class_weights[j] = 1 + j % 7 / 4.0;
+
+    for (int choice = 0; choice < 6 * 10 * 2 * 2 * 2; choice++)
+        for (int i = 0; i < N_SIZES + 10; i++) { /* every n and every n_out for each choice, then the narrow outputs */
+            const int f = choice % 6, settings = (i + choice / 6) % 6;
+            const ptrdiff_t n = i < N_SIZES ? SIZES[i] : 33;
+            const fb_output out = {.n_out = i < N_SIZES ? SIZES[(3 * i + choice) % N_SIZES] : i - N_SIZES + 1,
+                                   .activation = OUTPUTS[f], .loss = (fb_loss_name)(choice / 6 % 10),
+                                   .y_is_class = choice / 60 % 2, .clip = choice / 120 % 2 ? 1.0 / (1 << 20) : 0,
+                                   .smoothing = settings / 3 ? 0.125 : 0, .parameter = settings % 3 / 2.0, .levels = levels,
+                                   .class_weights = settings % 2 && OUTPUTS[f] != FB_SOFTMAX ? class_weights : NULL};
             if (makes_nan(&out)) continue;
-            loss_case(&out, choice / 96, SIZES[i]);
-            end_case(choice, SIZES[i], out.n_out);
+            loss_case(&out, choice / 240, n);
+            end_case(choice, n, out.n_out);
         }
-        for (out.n_out = 1; out.n_out <= 10; out.n_out++) {
-            if (makes_nan(&out)) continue;
-            loss_case(&out, choice / 96, 33);
-            end_case(choice, 33, out.n_out);
-        }
-    }
 }
 
 static void delta_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)

@@ -1,0 +1,112 @@
+"""Fitted models from scikit-learn and back, weights and all."""
+
+import copy
+
+import sklearn.neural_network
+from sklearn.utils._param_validation import make_constraint
+from sklearn.utils.validation import check_is_fitted
+
+from fastbp._losses import classifier_loss, regressor_loss
+
+# What training has left, in both packages under the same names; the state of the optimizer stays behind.
+_FITTED = (
+    "coefs_", "intercepts_", "classes_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_",
+    "feature_names_in_", "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
+    "best_validation_score_", "_label_binarizer", "_no_improvement_count",
+)  # fmt: skip
+
+
+def from_sklearn(mlp):
+    """Return a fitted model that predicts as scikit-learn's does.
+
+    Parameters
+    ----------
+    mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
+        Fitted. Its weights are copied.
+
+    Returns
+    -------
+    model : fastbp.MLPClassifier or fastbp.MLPRegressor
+        With the same parameters and fitted attributes. `partial_fit` goes on from the weights, with a new optimizer.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> theirs = MLPClassifier(max_iter=500, random_state=0).fit(X, y)
+    >>> ours = fastbp.from_sklearn(theirs)
+    >>> bool((ours.predict(X) == theirs.predict(X)).all())
+    True
+    """
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
+    for ours in (MLPClassifier, MLPRegressor):
+        if isinstance(mlp, getattr(sklearn.neural_network, ours.__name__)):
+            break
+    else:
+        raise TypeError(
+            f"got {type(mlp).__name__}, expected a fitted MLPClassifier or MLPRegressor of sklearn.neural_network."
+        )
+    check_is_fitted(mlp)
+    model = ours(**mlp.get_params())
+    _copy_fitted(mlp, model)
+    if hasattr(mlp, "classes_"):
+        model._loss = classifier_loss(model, mlp._label_binarizer.y_type_)
+    else:
+        model._loss = regressor_loss(model, mlp.n_outputs_)
+    return model
+
+
+def to_sklearn(model):
+    """Return scikit-learn's estimator with the weights of a fitted model."""
+    check_is_fitted(model, "coefs_")
+    _check_predictions_are_theirs(model)
+    theirs = getattr(sklearn.neural_network, type(model).__name__)
+    mlp = theirs()
+    defaults, ours = mlp.get_params(), model.get_params() | {"activation": _one_activation(model)}
+    if "loss" in defaults and model.out_activation_ == "exp":
+        defaults["loss"] = "poisson"
+    accepted = {name: ours[name] for name in defaults if _accepts(theirs, name, ours[name])}
+    mlp.set_params(**{**defaults, **accepted})
+    _copy_fitted(model, mlp)
+    # what its early stopping starts from
+    mlp._best_coefs, mlp._best_intercepts = copy.deepcopy((mlp.coefs_, mlp.intercepts_))
+    return mlp
+
+
+def _copy_fitted(source, target):
+    for name in _FITTED:
+        if hasattr(source, name):
+            setattr(target, name, copy.deepcopy(getattr(source, name)))
+
+
+def _accepts(theirs, name, value):
+    return any(make_constraint(c).is_satisfied_by(value) for c in theirs._parameter_constraints[name])
+
+
+def _one_activation(model):
+    """The activation of all hidden layers, if there is one."""
+    if isinstance(model.activation, str):
+        return model.activation
+    names = set(model.activation)
+    return names.pop() if len(names) == 1 else "relu" if not names else tuple(model.activation)
+
+
+def _check_predictions_are_theirs(model):
+    activation = _one_activation(model)
+    theirs = ("identity", "logistic", "tanh", "relu")
+    if activation not in theirs:
+        raise ValueError(
+            f"scikit-learn's networks have one activation of {', '.join(theirs)} in all hidden layers, this one has "
+            f"{activation!r}. Fit with one of these."
+        )
+    if model._loss.sorts:
+        raise ValueError("scikit-learn's networks do not sort quantiles. Fit one model for each level.")
+    multiclass = hasattr(model, "classes_") and model._label_binarizer.y_type_ == "multiclass"
+    if multiclass and model.out_activation_ == "logistic":
+        raise ValueError(
+            "scikit-learn's networks have softmax outputs for several classes, loss='squared_error' has logistic "
+            "outputs. Fit with loss='log_loss'."
+        )

@@ -1,0 +1,79 @@
+"""Data as the network takes it: dense X of either precision and any strides, or canonical CSR; finite, in range."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import is_regressor
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+
+class Rows(NamedTuple):
+    """Checked data, both as the estimator and as the network knows it."""
+
+    X: object
+    y: np.ndarray
+    targets: np.ndarray  # y as the network takes it
+    sample_weight: np.ndarray | None
+
+    def take(self, rows):
+        """Return these rows, copied."""
+        return Rows(*(None if array is None else array[rows] for array in self))
+
+
+def working_dtype(asked, dtype):
+    """The precision asked for, else float32 for float32 and float64 for all other types."""
+    if asked is not None:
+        return np.dtype(asked)
+    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+
+
+def check_X(model, X):
+    """Validate X of a fitted model."""
+    return _for_network(_check(model, X, reset=False))
+
+
+def check_X_y(model, X, y, reset):
+    """Validate X and y together; a column of targets is taken as a vector."""
+    X, y = _check(model, X, y, multi_output=True, y_numeric=is_regressor(model), reset=reset)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return _for_network(X), y
+
+
+def check_weight(sample_weight, X, dtype):
+    """Validate sample_weight, None or one for each row of X."""
+    if sample_weight is None:
+        return None
+    sample_weight = _check_sample_weight(sample_weight, X)
+    check_range(sample_weight, dtype, "sample_weight")
+    return sample_weight
+
+
+def check_range(array, dtype, name):
+    """Refuse values that overflow in `dtype`; the extremes tell, so the array is not copied."""
+    array = array.data if issparse(array) else array
+    if array.dtype.itemsize <= dtype.itemsize or array.size == 0:
+        return
+    with np.errstate(over="ignore"):
+        extremes = np.array([array.min(), array.max()]).astype(dtype)
+    if np.isinf(extremes).any():
+        raise ValueError(f"Input {name} contains infinity or a value too large for {dtype!r}.")
+
+
+def _check(model, X, y="no_validation", **kwargs):
+    """Validate X, and y if given, keeping the strides and either precision of X."""
+    # the first type is the one that integers are converted to; float32 and float64 stay as they are
+    dtypes = (working_dtype(model.dtype, np.float64), np.float64, np.float32)
+    return validate_data(model, X, y, dtype=dtypes, accept_sparse=["csr", "csc"], **kwargs)
+
+
+def _for_network(X):
+    if not issparse(X):
+        return np.require(X, requirements="A")
+    if X.format == "csr" and X.has_canonical_format:
+        return X
+    X = X.tocsr(copy=True)  # the caller's matrix stays as it is
+    X.sum_duplicates()
+    return X

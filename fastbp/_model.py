@@ -1,0 +1,194 @@
+"""A fitted network: the weights that are its truth, and what it computes from X."""
+
+import copy
+from contextlib import contextmanager
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from fastbp._data import check_range, check_X, check_X_y, working_dtype
+from fastbp._engine import Network
+from fastbp._options import activations
+from fastbp._threads import effective_n_threads
+
+
+class NetworkPool:
+    """One idle network, lent to one thread at a time; a copy or a pickle of the pool is empty."""
+
+    def __init__(self):
+        self._idle = []
+
+    def __reduce__(self):
+        return NetworkPool, ()
+
+    @contextmanager
+    def lend(self, *architecture, **settings):
+        """Yield the idle network if it is built like this, else a new one; its weights are anyone's."""
+        try:
+            idle, network = self._idle.pop()
+        except IndexError:
+            idle = None
+        if idle != (architecture, settings):
+            network = Network(*architecture, **settings)
+        yield network
+        if not self._idle:
+            self._idle.append(((architecture, settings), network))
+
+
+class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """The forward pass through coefs_ and intercepts_, up to any layer, and back to the inputs."""
+
+    __metadata_request__transform: ClassVar[dict] = {"layer": UNUSED}  # an option, not metadata to be routed
+
+    # ---- the network
+
+    def _sizes(self):
+        return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
+
+    def _architecture(self, dtype):
+        """The arguments of Network for coefs_ and intercepts_ as they are now."""
+        sizes, loss = self._sizes(), self._loss
+        return tuple(sizes), activations(self, len(sizes) - 2), loss.output, loss.name, dtype
+
+    def _fill(self, network):
+        network.n_threads = effective_n_threads(self.n_threads)
+        network.set_parameters(self.coefs_, self.intercepts_)
+        return network
+
+    @contextmanager
+    def _network(self, dtype):
+        """Lend a network that holds coefs_ and intercepts_."""
+        pool = vars(self).setdefault("_networks", NetworkPool())
+        with pool.lend(*self._architecture(dtype), **self._loss.settings) as network:
+            yield self._fill(network)
+
+    def _inputs(self, X):
+        """Return X as the network takes it, and the precision that it asks for."""
+        check_is_fitted(self, "coefs_")
+        X = check_X(self, X)
+        dtype = working_dtype(self.dtype, np.result_type(X.dtype, *self.coefs_))
+        check_range(X, dtype, "X")
+        return X, dtype
+
+    def _view(self, coefs, intercepts):
+        """A fitted copy of the model with these weights."""
+        view = copy.copy(self)
+        view.coefs_, view.intercepts_ = coefs, intercepts
+        return view
+
+    def _network_and_data(self, X, y, sample_weight, loss):
+        """For `backprop`: a network to keep that holds coefs_ and intercepts_, and the data as it takes them."""
+        check_is_fitted(self, "coefs_")
+        X, y = check_X_y(self, X, y, reset=False)
+        dtype = working_dtype(self.dtype, self.coefs_[0].dtype)
+        rows = self._rows(X, y, sample_weight, dtype)
+        *architecture, own_loss, dtype = self._architecture(dtype)
+        targets, settings = rows.targets, self._loss.settings
+        if loss is not None:
+            settings = {}
+            if self._loss.takes_classes:  # the cross-entropy takes classes, others a column each
+                targets = np.eye(self.n_outputs_, dtype=dtype)[targets[:, 0].astype(np.intp)]
+        network = self._fill(Network(*architecture, loss or own_loss, dtype, **settings))
+        return network, X, targets, rows.sample_weight
+
+    # ---- what it computes
+
+    def _outputs(self, X):
+        """Return the activations of the output layer, (n_samples, n_outputs)."""
+        X, dtype = self._inputs(X)
+        with self._network(dtype) as network:
+            return network.predict(X)
+
+    def transform(self, X: ArrayLike, layer: int = -1) -> np.ndarray:
+        """Return the activations of a hidden layer: features that the network has learned.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+        layer : int, default=-1
+            Which hidden layer, counted as a list is: 0 is the first, -1 the last.
+
+        Returns
+        -------
+        activations : ndarray of shape (n_samples, n_units)
+            With ``set_output(transform="pandas")`` a table, for the last hidden layer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastbp import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier(hidden_layer_sizes=(20, 5), max_iter=500, random_state=0).fit(X, y)
+        >>> model.transform(X).shape
+        (150, 5)
+        >>> model.transform(X, layer=0).shape
+        (150, 20)
+        """
+        check_is_fitted(self, "coefs_")
+        n_hidden = self._n_hidden()
+        if not -n_hidden <= layer < n_hidden:
+            raise ValueError(f"got layer={layer}, expected a hidden layer, {-n_hidden} to {n_hidden - 1}.")
+        is_last = layer in (-1, n_hidden - 1)
+        if not is_last and _get_output_config("transform", self)["dense"] != "default":
+            raise ValueError(f"set_output names columns of the last hidden layer, got layer={layer}. Leave layer=-1.")
+        X, dtype = self._inputs(X)
+        with self._network(dtype) as network:
+            return network.predict(X, layer=layer % n_hidden + 1)
+
+    def input_gradients(self, X: ArrayLike, output: int | None = None, *, raw: bool = False) -> np.ndarray:
+        """Return the derivatives of the outputs with respect to the inputs: what each row's prediction hangs on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+        output : int or None, default=None
+            Which output unit; None for all. A classifier of two classes has one, the probability of the second.
+        raw : bool, default=False
+            Take the outputs before their activation (logits), which do not saturate.
+
+        Returns
+        -------
+        gradients : ndarray of shape (n_samples, n_features), or (n_samples, n_outputs, n_features) for None
+
+        References
+        ----------
+        Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks: visualising image classification models
+        and saliency maps" (2013), arXiv 1312.6034.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_diabetes
+        >>> from fastbp import MLPRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = MLPRegressor(hidden_layer_sizes=5, solver="lbfgs", max_iter=50, alpha=1, random_state=0)
+        >>> model = model.fit(X, y / 100)
+        >>> np.abs(model.input_gradients(X, output=0)).mean(axis=0).shape
+        (10,)
+        """
+        check_is_fitted(self, "coefs_")
+        n_outputs = len(self.intercepts_[-1])
+        if output is not None:
+            if not -n_outputs <= output < n_outputs:
+                raise ValueError(f"got output={output}, expected {-n_outputs} to {n_outputs - 1}, or None for all.")
+            output = output % n_outputs
+        X, dtype = self._inputs(X)
+        with self._network(dtype) as network:
+            return network.input_gradients(X, output=output, raw=raw)
+
+    def _n_hidden(self):
+        n_hidden = len(self.coefs_) - 1
+        if n_hidden == 0:
+            raise ValueError("The network has no hidden layers whose activations could be features.")
+        return n_hidden
+
+    @property
+    def _n_features_out(self):
+        return len(self.intercepts_[self._n_hidden() - 1])

@@ -1,0 +1,65 @@
+"""Validation rows, held out or given, and how the model is judged by them."""
+
+import inspect
+
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from fastbp._training import Validation
+
+
+def check_given(X_val, y_val, sample_weight_val):
+    """Refuse half a validation set; return whether there is one."""
+    if X_val is not None and y_val is None:
+        raise ValueError("X_val is provided, but y_val was not provided.")
+    if X_val is None and y_val is not None:
+        raise ValueError("y_val is provided, but X_val was not provided.")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val is provided, but X_val was not provided.")
+    return X_val is not None
+
+
+def split(n_samples, fraction, stratify, random_state):
+    """Return the row numbers to train on and those held out; X itself stays in one piece."""
+    rows, held_out = train_test_split(
+        np.arange(n_samples, dtype=np.intp), random_state=random_state, test_size=fraction, stratify=stratify
+    )
+    if len(held_out) < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    return rows, held_out
+
+
+class Judge:
+    """Scores the network as it is on the validation rows; NaN once it has diverged.
+
+    The score is the model's own (accuracy, R2), minus the loss, or that of a scorer, which is shown `view()`: a fitted
+    copy of the model.
+    """
+
+    def __init__(self, model, network, rows, view):
+        self.model, self.network, self.rows, self.view = model, network, rows, view
+        self.divisor = model._loss.divisor
+        if model.scoring not in (None, "loss"):
+            self.scorer = check_scoring(model, model.scoring)
+            takes_weights = "sample_weight" in inspect.signature(self.scorer).parameters
+            weighted = takes_weights and rows.sample_weight is not None
+            self.weights = {"sample_weight": rows.sample_weight} if weighted else {}
+
+    def __call__(self) -> Validation:
+        rows = self.rows
+        outputs, loss = self.network.evaluate(rows.X, rows.targets, rows.sample_weight)
+        if not np.isfinite(outputs).all():
+            return Validation(score=np.nan, loss=np.nan)
+        loss = float(loss) / self.divisor
+        return Validation(score=self._score(outputs, loss), loss=loss)
+
+    def _score(self, outputs, loss):
+        model, rows = self.model, self.rows
+        if model.scoring is None:
+            return float(model._score_predictions(rows.y, model._decode(outputs), rows.sample_weight))
+        if model.scoring == "loss":
+            return -loss
+        view = self.view()
+        vars(view).pop("feature_names_in_", None)  # X is an array by now
+        return float(self.scorer(view, rows.X, rows.y, **self.weights))
