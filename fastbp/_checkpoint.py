@@ -28,7 +28,7 @@ class Checkpoint:
     path: Path | None  # None: it only resumes
     every: int  # epochs between two files
     parameters: dict  # of the estimator
-    random_state: dict  # as it was when the fit began
+    random_state: dict  # as it was when the initial weights, if any, were drawn
     saved: dict | None = None
 
     @classmethod

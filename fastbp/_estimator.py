@@ -131,13 +131,15 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         else:
             validation = None
         checkpoint, random_state = None, check_random_state(self.random_state)
-        if self.checkpoint is not None or self.resume_from is not None:
-            checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state)
         sizes = [X.shape[1], *hidden_sizes, self.n_outputs_]
         if first_pass:
             self._start(sizes, dtype, random_state)
         else:
             self._check_continues(sizes)
+        if (
+            self.checkpoint is not None or self.resume_from is not None
+        ):  # after the initial weights: a warm start has none
+            checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state)
         with self._network(dtype) as network:
             task = FitTask.of(self, *given, 1 if incremental else self.max_iter, network.get_parameters)
             if self.solver == "lbfgs":
