@@ -114,13 +114,20 @@ def _describe(value):
 
 def compare(saved: dict, now: dict):
     """Refuse to resume with parameters that would give another fit."""
-    names = [name for name in {**saved, **now} if name not in _FREE and saved.get(name) != now.get(name)]
+    free = _FREE - {"max_iter"} if _counts_steps(now) else _FREE
+    names = [name for name in {**saved, **now} if name not in free and saved.get(name) != now.get(name)]
     if names:
         was = ", ".join(f"{name}={saved.get(name)!r}" for name in names)
         is_ = ", ".join(f"{name}={now.get(name)!r}" for name in names)
         raise ValueError(
             f"The checkpoint was saved with {was}, but now {is_}. Set them as they were, or fit without resume_from."
         )
+
+
+def _counts_steps(parameters):
+    """Whether the learning rate depends on the number of all steps."""
+    is_scheduled = parameters.get("learning_rate", "constant") not in ("constant", "invscaling", "adaptive")
+    return is_scheduled or 0 < parameters.get("warmup", 0) < 1
 
 
 def check_fits(saved: dict, parameters, n_rows: int):

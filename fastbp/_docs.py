@@ -151,7 +151,7 @@ checkpoint_every : int, default=1
 
 resume_from : path or None, default=None
     Checkpoint to go on from. With the same data and parameters, `fit` ends with the same bits as if it had never
-    stopped."""
+    stopped. `max_iter` may be another, unless a schedule or a fraction of `warmup` counts its steps."""
 
 _ATTRIBUTES = """\
 coefs_ : list of n_layers_ - 1 arrays of shape (n_inputs, n_units)
