@@ -41,6 +41,12 @@ class Judge:
         self.model, self.network, self.rows, self.view = model, network, rows, view
         self.divisor = model._loss.divisor
         if model.scoring not in (None, "loss"):
+            if isinstance(model.scoring, str) and model._loss.sorts and model.n_outputs_ > 1:
+                raise ValueError(
+                    f"scoring={model.scoring!r} compares one column of predictions with y, but a list of quantiles "
+                    "predicts one for each. Leave scoring=None for the mean of their D2 pinball scores, or give "
+                    "'loss' or a callable."
+                )
             self.scorer = check_scoring(model, model.scoring)
             takes_weights = "sample_weight" in inspect.signature(self.scorer).parameters
             weighted = takes_weights and rows.sample_weight is not None
