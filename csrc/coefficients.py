@@ -4,9 +4,11 @@ Each polynomial q is fitted by Remez's exchange so that the greatest weighted er
 
     exp    e^r - 1 = r + r^2 q(r)            |r| <= ln(2)/2,      relative to r
     log    log(1+f) = 2s + s z q(z)          s = f/(2+f), z = s^2, sqrt(1/2) <= 1+f <= sqrt(2), relative to s
+    log1p  the same for 0 <= f <= 1
+    tail   Phi(-t) = e^(-t^2/2) q(w) / (t+c)   w = t/(t+c), 0 <= t <= where Phi(-t) comes to 0, relative to Phi(-t)
 """
 
-from mpmath import cos, expm1, linspace, log, lu_solve, matrix, mp, mpf, pi, sqrt
+from mpmath import cos, erfc, exp, expm1, linspace, log, lu_solve, matrix, mp, mpf, pi, polyval, sqrt
 
 mp.prec = 200
 FLOOR = mpf(10) ** -3  # keeps a weight that vanishes at 0 invertible
@@ -17,6 +19,7 @@ def remez(target, weight, low, high, degree, rounds=12):
     n = degree + 2
     points = [(low + high) / 2 - (high - low) / 2 * cos(pi * i / (n - 1)) for i in range(n)]
     grid = linspace(low, high, 2001)
+    targets, weights = [target(x) for x in grid], [weight(x) for x in grid]
     for _ in range(rounds):
         system = matrix(n, n)
         for i, x in enumerate(points):
@@ -24,7 +27,8 @@ def remez(target, weight, low, high, degree, rounds=12):
                 system[i, j] = x**j
             system[i, degree + 1] = (-1) ** i / weight(x)
         coefficients = list(lu_solve(system, matrix([target(x) for x in points])))[: degree + 1]
-        error = [weight(x) * (sum(c * x**j for j, c in enumerate(coefficients)) - target(x)) for x in grid]
+        values = [polyval(coefficients[::-1], x) for x in grid]
+        error = [w * (q - t) for w, q, t in zip(weights, values, targets, strict=True)]
         points = _alternate(grid, error, n)
     return coefficients, max(abs(e) for e in error)
 
@@ -56,11 +60,28 @@ def log_target(z):
     return (log((1 + s) / (1 - s)) - 2 * s) / (s * z)
 
 
+def tail_target(c):
+    """q in Phi(-t) = e^(-t^2/2) q(w) / (t + c), t = c w/(1 - w)."""
+
+    def target(w):
+        t = c * w / (1 - w)
+        return (t + c) * exp(t**2 / 2) * erfc(t / sqrt(mpf(2))) / 2
+
+    return target
+
+
 if __name__ == "__main__":
     ln2 = log(2)
     widest = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2  # s^2 at 1 + f = sqrt(2)
-    for bits, exp_degree, log_degree, digits in ((32, 4, 2, 10), (64, 9, 6, 19)):
-        q, error = remez(exp_target, lambda r: abs(r) + FLOOR, -ln2 / 2, ln2 / 2, exp_degree)
-        print(f"/* float{bits}: exp, relative error {mp.nstr(error, 3)} */", ", ".join(mp.nstr(c, digits) for c in q))
-        q, error = remez(log_target, lambda z: z / 2 + FLOOR, mpf(0), widest, log_degree)
-        print(f"/* float{bits}: log, relative error {mp.nstr(error, 3)} */", ", ".join(mp.nstr(c, digits) for c in q))
+    # c: a greater one needs fewer terms, but makes more of their rounding.
+    for bits, degrees, c, tail_end, digits in ((32, (4, 2, 3, 10), 2.25, 14.5, 10), (64, (9, 6, 9, 23), 3.25, 39, 19)):
+        tail = tail_target(mpf(c))
+        fits = {
+            "exp": (exp_target, lambda r: abs(r) + FLOOR, -ln2 / 2, ln2 / 2),
+            "log": (log_target, lambda z: z / 2 + FLOOR, mpf(0), widest),
+            "log1p": (log_target, lambda z: z / 2 + FLOOR, mpf(0), mpf(1) / 9),
+            "tail": (tail, lambda w, tail=tail: 1 / tail(w), mpf(0), mpf(tail_end) / (tail_end + c)),
+        }
+        for (name, fit), degree in zip(fits.items(), degrees, strict=True):
+            q, error = remez(*fit, degree)
+            print(f"/* float{bits}: {name}, relative error {mp.nstr(error, 3)} */", ", ".join(mp.nstr(c, digits) for c in q))

@@ -69,7 +69,7 @@ typedef struct {
     double smoothing; /* y of the log losses becomes y (1 - smoothing) + smoothing / (classes: n_out, or 2) */
     double parameter; /* where the Huber loss turns linear, or the focal loss's exponent */
     const double *levels;        /* (n_out,): of the quantile loss */
-    const double *class_weights; /* (n_out, 2): what output j's cost counts at y = 0 and at y = 1; NULL: 1 */
+    const double *class_weights; /* (n_out, 2): what output j's cost counts at y = 0 and at y = 1; NULL: 1, as for softmax */
 } fb_output;
 
 /* What U needs besides W and dW. */

@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 from fastbp._kernels cimport FB_LINE, FB_SOFTMAX, fb_rows
 from fastbp._memory cimport KEEP_NOTHING, Inputs, Workspace, inputs_of, panels, rows_of
 from fastbp._openmp cimport omp_get_max_threads
-from fastbp._phases cimport BACKWARD, DROP, FORWARD, LOSS, UPDATE, Job
+from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, UPDATE, Job
 from fastbp._team cimport Team
 
 from fastbp._pace import Pace
@@ -99,14 +99,13 @@ cdef class Network(Team):
         cdef ptrdiff_t n_batches = (job.n + job.batch_size - 1) // job.batch_size
         rates = np.ascontiguousarray(np.broadcast_to(np.asarray(learning_rate, dtype=np.float64), (n_batches,)))
         job.learning_rate = <const double *> cnp.PyArray_DATA(rates)
-        cdef int parts = FORWARD | LOSS | BACKWARD | UPDATE | (DROP if self.drops_out else 0)
+        cdef int parts = FORWARD | LOSS | BACKWARD | GRADIENT | UPDATE | (DROP if self.drops_out else 0)
         self._prepare(&job, self.drops_out)
         while batch < n_batches:
             n_threads, stretch = self.pace.next()
             last = min(batch + <ptrdiff_t> stretch, n_batches)
             self._steps(&job, arrays, self.workspace, batch, last, n_threads, parts)
             self.pace.done(last - batch)
-            self.t = job.t + last
             PyErr_CheckSignals()
             batch = last
             if perf_counter() > deadline:
@@ -217,8 +216,6 @@ cdef class Network(Team):
         for batch in range((job.n + job.batch_size - 1) // job.batch_size):
             n = min(job.batch_size, job.n - batch * job.batch_size)
             self._steps(&job, arrays, rows, batch, batch + 1, n_threads, FORWARD | LOSS)
-            if self.custom_loss is not None:
-                self.k.output(&self.out, rows.z[self.L], rows.a[self.L], rows.scratch, n, rows.ld)
             a[batch * job.batch_size:batch * job.batch_size + n] = self._unpack_rows(rows, rows.a[self.L], self.L)[:n]
             for s in range(n):
                 loss += rows.losses[s]
@@ -241,12 +238,13 @@ cdef class Network(Team):
             self.add_loss(job, rows, min(job.batch_size, job.n - batch * job.batch_size))
 
     cdef _call_loss(self, Job *job, arrays, Workspace rows, ptrdiff_t batch):
-        """BP1 of one batch by the caller's function."""
+        """The output of one batch, and its BP1 by the caller's function."""
         cdef ptrdiff_t s, first = batch * job.batch_size, n = min(job.batch_size, job.n - first)
         cdef fb_rows delta_rows
         _, y, w, order, _ = arrays
         chosen = slice(first, first + n) if order is None else order[first:first + n]
         z = self._unpack_rows(rows, rows.z[self.L], self.L)[:n]
+        self.k.output(&self.out, rows.z[self.L], rows.a[self.L], rows.scratch, n, rows.ld)
         losses, derivative = self.custom_loss(y[chosen], z)
         losses, delta = np.asarray(losses, dtype=np.float64), np.array(derivative, dtype=self.dtype)
         if losses.shape != (n,) or delta.shape != z.shape:
@@ -263,7 +261,7 @@ cdef class Network(Team):
         """All rows forward and back: the list of (dW in scikit-learn's orientation, db)."""
         cdef int n_threads = self.worthwhile_threads(self.flops(job.n, True, job.X.density))
         self.keep_gradient()
-        self._steps(job, arrays, rows, 0, 1, n_threads, FORWARD | LOSS | BACKWARD)
+        self._steps(job, arrays, rows, 0, 1, n_threads, FORWARD | LOSS | BACKWARD | GRADIENT)
         return [self.unpack(l, self.dW[l], self.db[l]) for l in range(1, self.L + 1)]
 
     cdef _seed(self, Workspace rows, ptrdiff_t n, ptrdiff_t j, bint raw):

@@ -127,4 +127,5 @@ cdef const fb_kernels *kernels_for(object isa, object dtype) except NULL
 cdef fb_activation activation_named(object name) except *
 cdef bint needs_z(fb_activation f) noexcept nogil
 cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype,
-                         double smoothing=?, double parameter=?, object levels=?, object class_weights=?) except *
+                         double smoothing=*, double parameter=*, const double[::1] levels=*,
+                         const double[:, ::1] class_weights=*) except *

@@ -9,20 +9,43 @@ import os
 import numpy as np
 
 cimport numpy as cnp
+from libc.stdint cimport int64_t
+from libc.string cimport memset
 
-from fastbp._memory cimport Arena, loss_scratch_lines, panels, rows_of
+from fastbp._memory cimport Arena, Inputs, inputs_of, loss_scratch_lines, panels, rows_of
 from fastbp._openmp cimport fb_has_openmp
 
 cnp.import_array()
 
-ACTIVATIONS = {"identity": FB_IDENTITY, "logistic": FB_LOGISTIC, "tanh": FB_TANH, "relu": FB_RELU}
-OUTPUTS = {**ACTIVATIONS, "exp": FB_EXP, "softmax": FB_SOFTMAX}
+ACTIVATIONS = {
+    "identity": FB_IDENTITY,
+    "logistic": FB_LOGISTIC,
+    "tanh": FB_TANH,
+    "relu": FB_RELU,
+    "leaky_relu": FB_LEAKY_RELU,
+    "elu": FB_ELU,
+    "selu": FB_SELU,
+    "softplus": FB_SOFTPLUS,
+    "gelu": FB_GELU,
+    "silu": FB_SILU,
+    "mish": FB_MISH,
+}
+NEED_Z = frozenset(name for name, f in ACTIVATIONS.items() if needs_z(f))  # f' is read from z; of the others, from a
+ELEMENTWISE = {**ACTIVATIONS, "exp": FB_EXP}
+OUTPUTS = {**{name: f for name, f in ELEMENTWISE.items() if name not in NEED_Z}, "softmax": FB_SOFTMAX}
 LOSSES = {
     "squared_error": FB_SQUARED_ERROR,
+    "absolute_error": FB_ABSOLUTE_ERROR,
+    "huber": FB_HUBER,
+    "quantile": FB_QUANTILE,
+    "poisson": FB_POISSON,
+    "gamma": FB_GAMMA,
     "log_loss": FB_LOG_LOSS,
     "binary_log_loss": FB_BINARY_LOG_LOSS,
-    "poisson": FB_POISSON,
+    "focal": FB_FOCAL,
+    "binary_focal": FB_BINARY_FOCAL,
 }
+SOLVERS = {"sgd": FB_SGD, "adam": FB_ADAM, "rmsprop": FB_RMSPROP, "schedule_free": FB_SCHEDULE_FREE}
 
 
 # ---- instruction sets
@@ -81,9 +104,9 @@ def openmp():
 # ---- names
 
 cdef fb_activation activation_named(object name) except *:
-    if name not in OUTPUTS:
-        raise ValueError(f"got activation {name!r}, expected one of {', '.join(OUTPUTS)}.")
-    return OUTPUTS[name]
+    if name not in ELEMENTWISE:
+        raise ValueError(f"got activation {name!r}, expected one of {', '.join(ELEMENTWISE)}.")
+    return ELEMENTWISE[name]
 
 
 cdef bint needs_z(fb_activation f) noexcept nogil:
@@ -92,19 +115,36 @@ cdef bint needs_z(fb_activation f) noexcept nogil:
 
 
 cdef fb_output output_of(ptrdiff_t n_out, object activation, object loss, bint y_is_class, object dtype,
-                         double smoothing=0, double parameter=0, object levels=None,
-                         object class_weights=None) except *:
+                         double smoothing=0, double parameter=0, const double[::1] levels=None,
+                         const double[:, ::1] class_weights=None) except *:
+    """The output layer with its loss. It points into `levels` and `class_weights`: the caller keeps them alive."""
     cdef fb_output out
+    if activation not in OUTPUTS:
+        raise ValueError(f"got output activation {activation!r}, expected one of {', '.join(OUTPUTS)}.")
     if loss not in LOSSES:
         raise ValueError(f"got loss {loss!r}, expected one of {', '.join(LOSSES)}.")
+    if (loss == "quantile") != (levels is not None) or (levels is not None and levels.shape[0] != n_out):
+        raise ValueError(f"got {'no' if levels is None else levels.shape[0]} levels for the loss {loss!r} of {n_out} "
+                         "outputs, expected one for each output of 'quantile', and none otherwise.")
+    if class_weights is not None and (activation == "softmax" or class_weights.shape[0] != n_out
+                                      or class_weights.shape[1] != 2):
+        raise ValueError(f"got class weights ({class_weights.shape[0]}, {class_weights.shape[1]}) for {n_out} outputs "
+                         f"with activation {activation!r}, expected (n_outputs, 2) and another one than softmax.")
     out.n_out = n_out
-    out.activation = activation_named(activation)
+    out.activation = OUTPUTS[activation]
     out.loss = LOSSES[loss]
     out.y_is_class = y_is_class
     out.clip = np.finfo(dtype).eps
-    out.smoothing = out.parameter = 0
-    out.levels = out.class_weights = NULL
+    out.smoothing, out.parameter = smoothing, parameter
+    out.levels = NULL if levels is None else &levels[0]
+    out.class_weights = NULL if class_weights is None else &class_weights[0, 0]
     return out
+
+
+cdef fb_dropout dropout_of(object settings) except *:
+    """From (rate, seed, layer, step), or None."""
+    rate, seed, layer, step = (0, 0, 0, 0) if settings is None else settings
+    return fb_dropout(seed, layer, step, rate)
 
 
 cdef class _Matrix:
@@ -166,14 +206,20 @@ def forward(a_prev, W, b, activation, isa=None):
     return z.unpack(k), a.unpack(k)
 
 
-def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None):
+def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None, smoothing=0.0, parameter=0.0, levels=None,
+         class_weights=None):
     """BP1: a = f(z) (n, n_out), the weighted loss of each row (n,) float64 and delta (n, n_out).
 
-    y is (n, n_out), or for the log loss (n, 1) holding the class of a row. clip=False takes logarithms of a as it is.
+    y is (n, n_out), or for the log loss and the focal loss (n, 1) holding the class of a row. clip=False takes
+    logarithms of a as it is. The settings, from `smoothing` on, are those of fb_output: levels (n_out,),
+    class_weights (n_out, 2).
     """
     cdef const fb_kernels *k = kernels_for(isa, z.dtype)
-    y_is_class = loss == "log_loss" and y.shape[1] == 1 and z.shape[1] > 1
-    cdef fb_output out = output_of(z.shape[1], output, loss, y_is_class, z.dtype)
+    y_is_class = loss in ("log_loss", "focal") and y.shape[1] == 1 and z.shape[1] > 1
+    levels = None if levels is None else np.ascontiguousarray(levels, np.float64)
+    class_weights = None if class_weights is None else np.ascontiguousarray(class_weights, np.float64)
+    cdef fb_output out = output_of(z.shape[1], output, loss, y_is_class, z.dtype, smoothing, parameter, levels,
+                                   class_weights)
     if not clip:
         out.clip = 0
     y_columns = np.ascontiguousarray(y.T, dtype=z.dtype)
@@ -187,13 +233,14 @@ def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None):
     return a.unpack(k), losses, delta.unpack(k)
 
 
-def delta(delta, W, a_prev, activation, isa=None):
-    """BP2: delta_prev = (delta W) f'(z_prev), from a_prev = f(z_prev), (n, n_in)."""
+def delta(delta, W, kept, activation, isa=None):
+    """BP2: delta_prev = (delta W) f'(z_prev), from a_prev = f(z_prev), or from z_prev for those in NEED_Z, (n, n_in)."""
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef _Layer layer = _Layer(W, None, "identity", isa)
-    cdef _Matrix delta_in = _Matrix.pack(k, delta), a_in = _Matrix.pack(k, a_prev)
-    cdef _Matrix delta_prev = _Matrix(a_in.rows, a_in.columns, W.dtype)
-    k.delta(&layer.layer, activation_named(activation), delta_in.data, a_in.data, delta_prev.data, a_in.rows, a_in.ld)
+    cdef _Matrix delta_in = _Matrix.pack(k, delta), kept_in = _Matrix.pack(k, kept)
+    cdef _Matrix delta_prev = _Matrix(kept_in.rows, kept_in.columns, W.dtype)
+    k.delta(&layer.layer, activation_named(activation), delta_in.data, kept_in.data, delta_prev.data, kept_in.rows,
+            kept_in.ld)
     return delta_prev.unpack(k)
 
 
@@ -212,19 +259,84 @@ def gradient(delta, a_prev, isa=None):
     return dW.unpack(k), db.unpack(k)[0]
 
 
+def dropout(x, rate, seed, layer, step, first=0, isa=None):
+    """x (n, n_units), its rows counting as first.. of the batch: kept units scaled by 1 / (1 - rate), the others 0."""
+    cdef const fb_kernels *k = kernels_for(isa, x.dtype)
+    cdef fb_dropout drop = dropout_of((rate, seed, layer, step))
+    cdef _Matrix y = _Matrix.pack(k, x)
+    k.dropout(&drop, first, y.data, y.data, y.rows, y.columns, y.ld)
+    return y.unpack(k)
+
+
+def forward_sparse(X, W, b, activation, order=None, dropout=None, first=0, isa=None):
+    """F of the rows `order` of a CSR matrix X (None: all): z and a, each (n, n_out).
+
+    dropout is (rate, seed, layer, step), of the inputs, whose rows count as first.. of the batch.
+    """
+    cdef const fb_kernels *k = kernels_for(isa, W.dtype)
+    cdef _Layer layer = _Layer(W, b, activation, isa)
+    cdef Inputs inputs = inputs_of(X)
+    cdef fb_dropout drop = dropout_of(dropout)
+    order = np.arange(X.shape[0]) if order is None else np.ascontiguousarray(order, dtype=np.int64)
+    cdef _Matrix z = _Matrix(len(order), W.shape[0], W.dtype), a = _Matrix(len(order), W.shape[0], W.dtype)
+    k.forward_sparse(&layer.layer, &inputs.csr, <const int64_t *> cnp.PyArray_DATA(order), 0,
+                     &drop if drop.rate > 0 else NULL, first, z.data, a.data, z.rows, z.ld)
+    return z.unpack(k), a.unpack(k)
+
+
+def gradient_sparse(delta, X, order=None, dropout=None, tile_panels=2, isa=None):
+    """BP4: dW = delta^T X[order] (n_out, n_in) of a CSR matrix X, in tiles of so many panels of inputs."""
+    cdef const fb_kernels *k = kernels_for(isa, delta.dtype)
+    cdef Inputs inputs = inputs_of(X)
+    cdef fb_dropout drop = dropout_of(dropout)
+    order = np.arange(X.shape[0]) if order is None else np.ascontiguousarray(order, dtype=np.int64)
+    cdef _Matrix delta_in = _Matrix.pack(k, delta)
+    cdef ptrdiff_t i, j, n_entries, n_columns, n_panel = panel(delta.dtype), n_out = delta.shape[1], n_in = X.shape[1]
+    cdef ptrdiff_t ld = panels(n_out, delta.dtype.itemsize) * n_panel, width = tile_panels * n_panel
+    cdef _Matrix dW = _Matrix(n_out, n_in, delta.dtype, ld)
+    positions = np.full(len(order), -1, dtype=np.int64)
+    cdef Arena arena = Arena(len(order) * width * sizeof(fb_entry) // FB_LINE + 1)
+    cdef fb_entry *entries = <fb_entry *> arena.take(arena.lines_left)
+    for i in range(0, n_in, width):
+        n_columns = min(width, n_in - i)
+        n_entries = k.collect(&inputs.csr, <const int64_t *> cnp.PyArray_DATA(order), 0,
+                              &drop if drop.rate > 0 else NULL, delta_in.rows, i, n_columns,
+                              <int64_t *> cnp.PyArray_DATA(positions), entries)
+        for j in range(0, n_out, n_panel):
+            k.gradient_sparse(delta_in.data + j // n_panel * delta_in.ld * FB_LINE, entries, n_entries,
+                              min(n_panel, n_out - j), n_columns, dW.data + (i // n_panel * ld + j) * FB_LINE, ld)
+    return dW.unpack(k)
+
+
 def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momentum=0.9, nesterov=True, beta_1=0.9,
-           beta_2=0.999, epsilon=1e-8, isa=None):
-    """U on a row of parameters (n,): new W, m, v, and the sum of squares of the new W; `learning_rate` as it is."""
+           beta_2=0.999, rho=0.9, epsilon=1e-8, clip=0.0, decay=0.0, average=None, share=0.0, isa=None):
+    """U on a row of parameters (n,): new W, m, v, their average if one is given, the sum of squares of the new W.
+
+    `learning_rate` and `decay` are taken as they are; `share` is that of the new W (or z) in the average.
+    """
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef fb_step step
-    step.clip = step.decay = step.average = step.rho = 0
-    step.solver = {"sgd": FB_SGD, "adam": FB_ADAM}[solver]
-    step.nesterov, step.alpha, step.scale, step.learning_rate = nesterov, alpha, scale, learning_rate
-    step.momentum, step.beta_1, step.beta_2, step.epsilon = momentum, beta_1, beta_2, epsilon
-    cdef _Matrix W_, dW_, m_, v_
-    W_, dW_, m_, v_ = [_Matrix.pack(k, x.reshape(1, -1)) for x in (W, dW, m, v)]
-    squares = k.update(W_.data, dW_.data, m_.data, v_.data, NULL, panels(W.shape[0], W.dtype.itemsize), &step)
-    return W_.unpack(k)[0], m_.unpack(k)[0], v_.unpack(k)[0], squares
+    memset(&step, 0, sizeof(step))
+    step.solver, step.nesterov, step.alpha, step.scale, step.clip = SOLVERS[solver], nesterov, alpha, scale, clip
+    step.learning_rate, step.decay, step.momentum, step.average = learning_rate, decay, momentum, share
+    step.beta_1, step.beta_2, step.rho, step.epsilon = beta_1, beta_2, rho, epsilon
+    cdef _Matrix W_, dW_, m_, v_, average_
+    W_, dW_, m_, v_, average_ = [_Matrix.pack(k, x.reshape(1, -1))
+                                 for x in (W, dW, m, v, W if average is None else average)]
+    squares = k.update(W_.data, dW_.data, m_.data, v_.data, NULL if average is None else average_.data,
+                       panels(W.shape[0], W.dtype.itemsize), &step)
+    results = [W_.unpack(k)[0], m_.unpack(k)[0], v_.unpack(k)[0]]
+    return (*results, squares) if average is None else (*results, average_.unpack(k)[0], squares)
+
+
+def gradient_squares(W, dW, scale=1.0, alpha=0.0, isa=None):
+    """The sum of g^2, g = (dW + alpha W) scale, over a row of parameters (n,)."""
+    cdef const fb_kernels *k = kernels_for(isa, W.dtype)
+    cdef fb_step step
+    memset(&step, 0, sizeof(step))
+    step.scale, step.alpha = scale, alpha
+    cdef _Matrix W_ = _Matrix.pack(k, W.reshape(1, -1)), dW_ = _Matrix.pack(k, dW.reshape(1, -1))
+    return k.gradient_squares(W_.data, dW_.data, panels(W.shape[0], W.dtype.itemsize), &step)
 
 
 def activate(z, activation, isa=None):
@@ -235,12 +347,12 @@ def activate(z, activation, isa=None):
     return a.unpack(k).reshape(z.shape)
 
 
-def activate_backward(dy, y, activation, isa=None):
-    """dy f'(z), from y = f(z), element by element."""
-    cdef const fb_kernels *k = kernels_for(isa, y.dtype)
-    cdef _Matrix a = _Matrix.pack(k, y.reshape(1, -1)), dx = _Matrix.pack(k, dy.reshape(1, -1))
-    k.derive(activation_named(activation), a.data, dx.data, panels(y.size, y.dtype.itemsize))
-    return dx.unpack(k).reshape(y.shape)
+def activate_backward(dy, kept, activation, isa=None):
+    """dy f'(z), from a = f(z), or from z for those in NEED_Z, element by element."""
+    cdef const fb_kernels *k = kernels_for(isa, kept.dtype)
+    cdef _Matrix kept_in = _Matrix.pack(k, kept.reshape(1, -1)), dx = _Matrix.pack(k, dy.reshape(1, -1))
+    k.derive(activation_named(activation), kept_in.data, dx.data, panels(kept.size, kept.dtype.itemsize))
+    return dx.unpack(k).reshape(kept.shape)
 
 
 def log(x, isa=None):

@@ -63,17 +63,22 @@ cdef Inputs inputs_of(object X) except *:
     if not inputs.sparse:
         inputs.dense = rows_of(X)
         return inputs
-    if getattr(X, "format", None) != "csr" or X.dtype not in (np.float32, np.float64) or not X.has_canonical_format:
-        raise TypeError("expected an array or a canonical CSR matrix of float32 or float64: use X.tocsr(), "
-                        "X.sum_duplicates().")
+    if getattr(X, "format", None) != "csr" or X.dtype not in (np.float32, np.float64):
+        raise TypeError("expected an array or a CSR matrix of float32 or float64: use X.tocsr().")
     if X.indices.dtype != X.indptr.dtype or X.indices.dtype not in (np.int32, np.int64):
         raise TypeError(f"got indices of {X.indices.dtype} and {X.indptr.dtype}, expected both int32 or both int64.")
-    n, nnz = X.shape[0], X.indptr[X.shape[0]]
-    if X.indptr[0] != 0 or (np.diff(X.indptr) < 0).any() or nnz > min(len(X.indices), len(X.data)):
+    if not all(part.flags.c_contiguous and part.flags.aligned for part in (X.data, X.indices, X.indptr)):
+        raise TypeError("expected data, indices and indptr of a CSR matrix to be contiguous: use X.copy().")
+    n = X.shape[0]
+    if not (len(X.indptr) == n + 1 and X.indptr[0] == 0 and (np.diff(X.indptr) >= 0).all()
+            and X.indptr[n] <= min(len(X.indices), len(X.data))):
         raise ValueError("got a CSR matrix whose indptr does not fit its indices and data: build it anew.")
+    nnz = X.indptr[n]
     if nnz and (X.indices[:nnz].min() < 0 or X.indices[:nnz].max() >= X.shape[1]):
         raise ValueError(f"got column indices from {X.indices[:nnz].min()} to {X.indices[:nnz].max()}, expected 0 to "
                          f"{X.shape[1] - 1}.")
+    if not X.has_canonical_format:
+        raise TypeError("expected the columns of each row of a CSR matrix to ascend: use X.sum_duplicates().")
     inputs.csr.values, inputs.csr.is_float64 = cnp.PyArray_DATA(X.data), X.dtype == np.float64
     inputs.csr.columns, inputs.csr.is_int64 = cnp.PyArray_DATA(X.indices), X.indices.dtype == np.int64
     inputs.csr.starts = cnp.PyArray_DATA(X.indptr)

@@ -8,13 +8,13 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastbp._kernels cimport FB_ADAM, FB_LINE, FB_RMSPROP, FB_SCHEDULE_FREE, FB_SGD
+from fastbp._kernels cimport FB_ADAM, FB_LINE, FB_SCHEDULE_FREE
 from fastbp._memory cimport Arena
 from fastbp._parameters cimport Parameters
 
-cnp.import_array()
+from fastbp._kernels import SOLVERS
 
-SOLVERS = {"sgd": FB_SGD, "adam": FB_ADAM, "rmsprop": FB_RMSPROP, "schedule_free": FB_SCHEDULE_FREE}
+cnp.import_array()
 
 
 cdef double integer_power(double x, int64_t n) noexcept nogil:
@@ -165,6 +165,7 @@ cdef class Optimizer(Parameters):
         """What all tiles share of step t (from 1): the biases' constants in steps[0], those of W[l] in steps[l]."""
         cdef fb_step step = self.settings
         cdef ptrdiff_t l
+        self.t = t
         step.scale = 1 / sum_w if sum_w > 0 else 0  # rows of no weight teach nothing
         step.learning_rate, step.alpha, step.decay = learning_rate, 0, 0
         if step.solver == FB_ADAM:  # Kingma and Ba (2015), section 2: both bias corrections in the rate

@@ -11,9 +11,10 @@ cdef enum Part:
     # What a call wants done with each batch
     FORWARD = 1
     LOSS = 2
-    BACKWARD = 4  # BP2, then BP3 and BP4 of every tile
-    UPDATE = 8  # U; without it the gradient is stored
-    DROP = 16  # with dropout
+    BACKWARD = 4
+    GRADIENT = 8  # BP3 and BP4 of every tile
+    UPDATE = 16  # U; without it the gradient is stored
+    DROP = 32  # with dropout
 
 
 cdef struct Job:

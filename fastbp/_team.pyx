@@ -10,7 +10,7 @@ from fastbp._kernels cimport FB_LINE, fb_dropout
 from fastbp._memory cimport Inputs, Workspace
 from fastbp._openmp cimport omp_barrier
 from fastbp._parameters cimport Tile
-from fastbp._phases cimport BACKWARD, LOSS, UPDATE, Job, Phases
+from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
 
 # Rows of a shard at most: its activations stay in L2 through all layers.
 cdef ptrdiff_t SHARD_ROWS = 96
@@ -79,7 +79,7 @@ cdef class Team(Phases):
                 omp_barrier()
                 if threadid() == 0 and parts & LOSS:
                     self.add_loss(job, rows, n)
-                if parts & BACKWARD and stores:
+                if parts & GRADIENT and stores:
                     for part in prange(n_threads, schedule="static", chunksize=1):
                         self.begin_tiles(rows, threadid())
                         for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):

@@ -1,73 +1,34 @@
-"""Training a network: epochs of mini-batches, the learning rate between them, and when to stop."""
+"""Training a network: epochs of mini-batches, what is done after each, and when to stop."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
-import scipy.optimize
+
+from fastbp._callbacks import Epoch, reporter
+from fastbp._checkpoint import Checkpoint, check_fits
+from fastbp._optimizers import Optimizer, weights_to_train
 
 
-class ConstantRate:
-    """The same learning rate in every epoch."""
+class Stop(Enum):
+    """Why training ended."""
 
-    def __init__(self, initial: float):
-        self.initial = float(initial)
-        self.learning_rate = self.initial
-
-    def epoch_ends(self, n_seen: int):
-        """Set the rate of the next epoch, `n_seen` samples after the start of training."""
-
-    def on_plateau(self) -> tuple[bool, str]:
-        """Answer a lack of progress: whether to go on, and what to tell the user."""
-        return False, "Stopping."
+    CONVERGED = "no more progress"
+    MAX_ITER = "all epochs done"
+    MAX_TIME = "out of time"
+    CALLBACK = "a callback asked"
+    INTERRUPTED = "interrupted"
 
 
-class InverseScalingRate(ConstantRate):
-    """initial / (n_seen + 1)^power."""
+class Validation(NamedTuple):
+    """How the network does on the validation data: greater scores are better; no penalty in the loss."""
 
-    def __init__(self, initial: float, power: float):
-        super().__init__(initial)
-        self.power = power
-
-    def epoch_ends(self, n_seen: int):
-        self.learning_rate = self.initial / (n_seen + 1) ** self.power
-
-
-class AdaptiveRate(ConstantRate):
-    """A fifth of the rate at each plateau, until it is negligible."""
-
-    negligible = 1e-6
-
-    def on_plateau(self) -> tuple[bool, str]:
-        if self.learning_rate <= self.negligible:
-            return False, "Learning rate too small. Stopping."
-        self.learning_rate /= 5
-        return True, f"Setting learning rate to {self.learning_rate:f}"
-
-
-@dataclass
-class Optimizer:
-    """A step rule of the engine with its learning rate; between calls it holds the moments, in coefs_' shapes."""
-
-    name: str
-    settings: dict
-    rate: ConstantRate
-    state: dict | None = None
-
-    @property
-    def learning_rate(self) -> float:
-        return self.rate.learning_rate
-
-    def attach(self, network):
-        """Put the rule and its moments into the network."""
-        network.set_optimizer(self.name, **self.settings)
-        if self.state is not None:
-            network.set_optimizer_state(self.state)
-
-    def detach(self, network):
-        """Take the moments out again: the network may go, they are pickled."""
-        self.state = network.get_optimizer_state()
+    score: float
+    loss: float
 
 
 @dataclass
@@ -78,16 +39,28 @@ class Progress:
     n_seen: int = 0  # samples, in all calls
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)  # on validation data
+    validation_losses: list[float] = field(default_factory=list)
     best: float = -np.inf  # the highest score, or the highest -loss
     stale: int = 0  # epochs in a row that did not improve `best` by tol
 
-    def judge(self, value: float, tol: float) -> bool:
-        """Count the epoch that reached `value`; True when it is the best so far (NaN never is)."""
+    def judge(self, value: float, tol: float):
+        """Count the epoch that reached `value`; NaN is never the best."""
         self.stale = self.stale + 1 if value < self.best + tol else 0
-        is_best = value > self.best
-        if is_best:
+        if value > self.best:
             self.best = value
-        return is_best
+
+
+@dataclass
+class Best:
+    """The weights to end with: those of the highest value so far, unless an earlier call had a higher one."""
+
+    value: float
+    parameters: tuple | list | None  # (coefs, intercepts); None: the last ones
+
+    def offer(self, value, network):
+        """Keep the weights of the network if they are better (NaN never is)."""
+        if value > self.value:
+            self.value, self.parameters = value, network.get_parameters()
 
 
 @dataclass
@@ -98,80 +71,160 @@ class Training:
     optimizer: Optimizer
     progress: Progress
     batch_size: int
-    alpha: float
+    alpha: float | Sequence[float]
     loss_divisor: int  # outputs that share a mean in the reported loss
     random_state: np.random.RandomState | None  # None: no shuffling
-    validate: Callable[[], float] | None  # score of the network as it is; None: the loss decides
+    validate: Callable[[], Validation] | None  # the network as it is
+    decides: bool  # whether validation, or else the training loss, judges progress
+    restore_best: bool  # end with the weights of the best epoch, by validation if there is one, else by training loss
     tol: float
     patience: float
-    verbose: bool
+    verbose: int = 0
+    max_time: float | None = None  # seconds
+    callbacks: Sequence[Callable[[Epoch], bool | None]] = ()
+    before_epoch: Callable[[int], None] | None = None
+    view: Callable | None = None  # makes the model of an Epoch
+    checkpoint: Checkpoint | None = None
 
-    def run(self, X, y, sample_weight=None, rows=None, max_epochs=1) -> bool:
-        """Train on `rows` of X (None: all) until progress ends (True) or for `max_epochs` (False)."""
+    def run(self, X, y, sample_weight=None, rows=None, max_epochs=1) -> Stop:
+        """Train on `rows` of X (None: all), for `max_epochs` at most."""
+        self._started = perf_counter()
+        self._deadline = np.inf if self.max_time is None else self._started + self.max_time
+        self._best = self._earlier_best()
+        n_rows = X.shape[0] if rows is None else len(rows)
+        n_done = self._resume(n_rows)
         self.optimizer.attach(self.network)
-        # as in scikit-learn, a later call that finds nothing better than an earlier one keeps its last weights
-        first = self.progress.best == -np.inf
-        self._best_parameters = self.network.get_parameters() if self.validate and first else None
+        self._report = reporter(self.verbose, max_epochs, n_done)
         try:
-            return self._run(X, y, sample_weight, rows, max_epochs)
+            return self._run(X, y, sample_weight, rows, n_rows, n_done, max_epochs)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
-            return True
+            return Stop.INTERRUPTED
         finally:
+            self._report.close()
             self.optimizer.detach(self.network)
-            if self._best_parameters is not None:
-                self.network.set_parameters(*self._best_parameters)
+            if self._best.parameters is not None:
+                self.network.set_parameters(*self._best.parameters)
 
-    def _run(self, X, y, sample_weight, rows, max_epochs) -> bool:
-        n_samples = X.shape[0] if rows is None else len(rows)
+    def _run(self, X, y, sample_weight, rows, n_rows, n_done, max_epochs) -> Stop:
+        if n_done and self.progress.stale > self.patience:
+            return Stop.CONVERGED  # before it was saved
         if self.random_state is not None and rows is None:
-            rows = np.arange(n_samples, dtype=np.intp)
-        for _ in range(max_epochs):
+            rows = np.arange(n_rows, dtype=np.intp)
+        for epoch in range(1, max_epochs + 1):
             if self.random_state is not None:
-                rows = rows[self.random_state.permutation(n_samples)]
-            self._epoch(X, y, sample_weight, rows, n_samples)
-            self._judge()
-            self.optimizer.rate.epoch_ends(self.progress.n_seen)
-            if self.progress.stale > self.patience and not self._goes_on():
-                return True
-        return False
+                rows = rows[self.random_state.permutation(n_rows)]
+            if epoch <= n_done:
+                continue  # a resumed fit only draws what it drew
+            if self.before_epoch is not None:
+                self.before_epoch(self.progress.n_epochs + 1)
+            n_seen = self._epoch(X, y, sample_weight, rows, n_rows)
+            stop = self._after_epoch(n_seen < n_rows)
+            if stop is None and epoch == max_epochs:
+                stop = Stop.MAX_ITER
+            if self.checkpoint is not None and n_seen == n_rows:  # part of an epoch cannot be resumed
+                self.checkpoint.epoch_ends(self.progress.n_epochs, stop is not None, lambda: self._state(n_rows))
+            if stop is not None:
+                return stop
+        return Stop.MAX_ITER
 
-    def _epoch(self, X, y, sample_weight, rows, n_samples):
-        data_loss, penalty, _ = self.network.train_epoch(
-            X, y, rows, self.batch_size, self.optimizer.learning_rate, self.alpha, sample_weight
+    def _epoch(self, X, y, sample_weight, rows, n_rows) -> int:
+        """One pass, of n_rows or as many as time allows; return how many."""
+        first_step = self.network.t
+        rates = self.optimizer.rate.rates(first_step, -(-n_rows // self.batch_size))
+        with weights_to_train(self.network):
+            data_loss, penalty, n_seen = self.network.train_epoch(
+                X, y, rows, self.batch_size, rates, self.alpha, sample_weight, self._deadline
+            )
+        self._last_rate = rates if isinstance(rates, float) else float(rates[self.network.t - first_step - 1])
+        self.progress.n_epochs += 1
+        self.progress.n_seen += n_seen
+        self.progress.losses.append((data_loss / self.loss_divisor + penalty) / n_seen)
+        return n_seen
+
+    def _after_epoch(self, was_cut: bool) -> Stop | None:
+        """Judge, report, set the next learning rate, ask the callbacks; None to go on."""
+        validation = self._judge()
+        epoch = self._record(validation) if self.verbose or self.callbacks else None
+        self._report(epoch)
+        self.optimizer.rate.epoch_ends(self.progress.n_seen)
+        is_stale = self.progress.stale > self.patience and not self._goes_on()
+        asked = epoch is not None and epoch.tell(self.callbacks)
+        if is_stale:
+            return Stop.CONVERGED
+        if asked:
+            return Stop.CALLBACK
+        return Stop.MAX_TIME if was_cut or perf_counter() > self._deadline else None
+
+    def _judge(self) -> Validation | None:
+        """Compare the epoch with the best one, by validation if there is one."""
+        progress, validation = self.progress, None
+        by_loss = value = -progress.losses[-1]
+        if self.validate is not None:
+            validation = self.validate()
+            progress.scores.append(validation.score)
+            progress.validation_losses.append(validation.loss)
+            value = validation.score
+        progress.judge(value if self.decides else by_loss, self.tol)
+        if self.restore_best:
+            self._best.offer(value, self.network)
+        return validation
+
+    def _record(self, validation) -> Epoch:
+        return Epoch(
+            epoch=self.progress.n_epochs,
+            loss=self.progress.losses[-1],
+            validation_loss=None if validation is None else validation.loss,
+            validation_score=None if validation is None else validation.score,
+            learning_rate=self._last_rate,
+            elapsed=perf_counter() - self._started,
+            _view=self.view,
         )
-        loss = (data_loss / self.loss_divisor + penalty) / n_samples
-        progress = self.progress
-        progress.n_epochs += 1
-        progress.n_seen += n_samples
-        progress.losses.append(loss)
-        if self.verbose:
-            print(f"Iteration {progress.n_epochs}, loss = {loss:.8f}")
-
-    def _judge(self):
-        """Compare the epoch with the best one, by validation score if there is one."""
-        progress = self.progress
-        if self.validate is None:
-            progress.judge(-progress.losses[-1], self.tol)
-            return
-        score = self.validate()
-        progress.scores.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-        if progress.judge(score, self.tol):
-            self._best_parameters = self.network.get_parameters()
 
     def _goes_on(self) -> bool:
         """Ask the learning rate what to do on a plateau."""
         goes_on, decision = self.optimizer.rate.on_plateau()
-        if self.verbose:
-            what = "Validation score" if self.validate else "Training loss"
-            print(
-                f"{what} did not improve more than tol={self.tol:f} for {self.patience} consecutive epochs. {decision}"
-            )
+        what = "Validation score" if self.decides else "Training loss"
+        self._report.say(
+            f"{what} did not improve more than tol={self.tol:f} for {self.patience} consecutive epochs. {decision}"
+        )
         if goes_on:
             self.progress.stale = 0
         return goes_on
+
+    def _earlier_best(self) -> Best:
+        """As in scikit-learn, a later call that finds nothing better than an earlier one keeps its last weights."""
+        values = self.progress.scores if self.validate is not None else [-loss for loss in self.progress.losses]
+        best = max([value for value in values if value == value], default=-np.inf)
+        # ... and weights that never get a score worth the name give way to the initial ones
+        is_first = self.restore_best and self.decides and best == -np.inf
+        return Best(best, self.network.get_parameters() if is_first else None)
+
+    # ---- a fit on disk
+
+    def _state(self, n_rows) -> dict:
+        self.optimizer.detach(self.network)
+        return {
+            "n_rows": n_rows,
+            "weights": self.network.get_parameters(),
+            "best": [self._best.value, self._best.parameters],
+            "optimizer": self.optimizer.state,
+            "learning_rate": self.optimizer.learning_rate,
+            "progress": asdict(self.progress),
+        }
+
+    def _resume(self, n_rows) -> int:
+        """Take over what the checkpoint holds; return the epochs that were done."""
+        if self.checkpoint is None or self.checkpoint.saved is None:
+            return 0
+        saved = self.checkpoint.saved
+        check_fits(saved, self.network.get_parameters(), n_rows)
+        self.network.set_parameters(*saved["weights"])
+        self.optimizer.state = saved["optimizer"]
+        self.optimizer.rate.learning_rate = saved["learning_rate"]
+        self.progress = Progress(**saved["progress"])
+        self._best = Best(*saved["best"])
+        return self.progress.n_epochs
 
 
 def clip_batch_size(batch_size: int | str, n_samples: int) -> int:
@@ -184,40 +237,3 @@ def clip_batch_size(batch_size: int | str, n_samples: int) -> int:
             stacklevel=2,
         )
     return min(int(batch_size), n_samples)
-
-
-def minimize_lbfgs(
-    network, X, y, sample_weight, *, alpha, loss_divisor, max_iter, max_fun, gtol
-) -> scipy.optimize.OptimizeResult:
-    """Minimise the loss over all rows at once by L-BFGS, leaving the solution in the network."""
-    total_weight = len(y) if sample_weight is None else sample_weight.sum()
-    coefs, intercepts = network.get_parameters()
-    shapes = [p.shape for p in coefs + intercepts]
-    ends = np.cumsum([p.size for p in coefs + intercepts])
-    n_weights = ends[len(coefs) - 1]
-
-    def flatten(parameters):
-        return np.concatenate([p.ravel() for p in parameters]).astype(np.float64, copy=False)
-
-    def assign(vector):
-        parts = [p.reshape(shape) for p, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
-        network.set_parameters(parts[: len(coefs)], parts[len(coefs) :])
-
-    def loss_gradient(vector):
-        assign(vector)
-        loss, dcoefs, dintercepts = network.loss_gradient(X, y, sample_weight, alpha)
-        if loss_divisor > 1:
-            # scikit-learn's loss is a mean over outputs, its gradient that of their sum: L-BFGS sees both as they are
-            penalty = 0.5 * alpha * np.sum(vector[:n_weights] ** 2) / total_weight
-            loss = (loss - penalty) / loss_divisor + penalty
-        return loss, flatten(dcoefs + dintercepts)
-
-    result = scipy.optimize.minimize(
-        loss_gradient,
-        flatten(coefs + intercepts),
-        method="L-BFGS-B",
-        jac=True,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol},
-    )
-    assign(result.x)
-    return result

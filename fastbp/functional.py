@@ -27,18 +27,48 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp import _kernels
 
 __all__ = [
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
+    "binary_focal_loss_backward",
+    "binary_focal_loss_forward",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "elu_backward",
+    "elu_forward",
+    "focal_loss_backward",
+    "focal_loss_forward",
+    "gamma_loss_backward",
+    "gamma_loss_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "huber_loss_backward",
+    "huber_loss_forward",
+    "l1_loss_backward",
+    "l1_loss_forward",
     "l2_loss_backward",
     "l2_loss_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "mish_backward",
+    "mish_forward",
+    "poisson_loss_backward",
+    "poisson_loss_forward",
+    "quantile_loss_backward",
+    "quantile_loss_forward",
     "relu_backward",
     "relu_forward",
+    "selu_backward",
+    "selu_forward",
     "sigmoid_backward",
     "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
     "softmax_backward",
     "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
     "tanh_backward",
     "tanh_forward",
 ]
@@ -95,6 +125,76 @@ def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "relu")
 
 
+def leaky_relu_forward(x: ArrayLike) -> NDArray:
+    """y_i = max(x_i / 100, x_i)."""
+    return _kernels.activate(*_reals(x), "leaky_relu")
+
+
+def leaky_relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i where y_i > 0, else dy_i / 100, y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "leaky_relu")
+
+
+def elu_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i where x_i > 0, else e^x_i - 1."""
+    return _kernels.activate(*_reals(x), "elu")
+
+
+def elu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i where y_i > 0, else dy_i (y_i + 1), y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "elu")
+
+
+def selu_forward(x: ArrayLike) -> NDArray:
+    """y_i = λ x_i where x_i > 0, else λ α (e^x_i - 1), with λ = 1.0507009873554805 and α = 1.6732632423543772."""
+    return _kernels.activate(*_reals(x), "selu")
+
+
+def selu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i λ where y_i > 0, else dy_i (y_i + λ α), y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "selu")
+
+
+def softplus_forward(x: ArrayLike) -> NDArray:
+    """y_i = log(1 + e^x_i)."""
+    return _kernels.activate(*_reals(x), "softplus")
+
+
+def softplus_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """dx_i = dy_i (1 - e^-y_i), y being the layer's output."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, y=y), "softplus")
+
+
+def gelu_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i Φ(x_i), Φ being the normal distribution function."""
+    return _kernels.activate(*_reals(x), "gelu")
+
+
+def gelu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
+    """dx_i = dy_i (Φ(x_i) + x_i e^(-x_i^2 / 2) / sqrt(2 π)), x being the layer's input."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, x=x), "gelu")
+
+
+def silu_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i / (1 + e^-x_i)."""
+    return _kernels.activate(*_reals(x), "silu")
+
+
+def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
+    """dx_i = dy_i (p + x_i p (1 - p)) with p = 1 / (1 + e^-x_i), x being the layer's input."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, x=x), "silu")
+
+
+def mish_forward(x: ArrayLike) -> NDArray:
+    """y_i = x_i tanh(log(1 + e^x_i))."""
+    return _kernels.activate(*_reals(x), "mish")
+
+
+def mish_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
+    """dx_i = dy_i (t + x_i (1 - t^2) / (1 + e^-x_i)) with t = tanh(log(1 + e^x_i)), x being the layer's input."""
+    return _kernels.activate_backward(*_same_shape(dy=dy, x=x), "mish")
+
+
 def softmax_forward(x: ArrayLike) -> NDArray:
     """y_i = e^x_i / sum_k e^x_k, each row by itself."""
     (x,) = _reals(x)
@@ -127,10 +227,93 @@ def cross_entropy_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
     return _loss(x, t, "log_loss")[1]
 
 
-def _loss(x, t, loss):
+def l1_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = sum_i |x_i - t_i| of each sample."""
+    return _loss(x, t, "absolute_error")[0]
+
+
+def l1_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = sign(x_i - t_i), 0 where they are equal."""
+    return _loss(x, t, "absolute_error")[1]
+
+
+def huber_loss_forward(x: ArrayLike, t: ArrayLike, delta: float = 1.0) -> float | NDArray:
+    """E = sum_i r_i^2 / 2 where |r_i| <= delta, else delta (|r_i| - delta / 2), of each sample; r = x - t."""
+    return _loss(x, t, "huber", parameter=delta)[0]
+
+
+def huber_loss_backward(x: ArrayLike, t: ArrayLike, delta: float = 1.0) -> NDArray:
+    """dx_i = x_i - t_i, limited to [-delta, delta]."""
+    return _loss(x, t, "huber", parameter=delta)[1]
+
+
+def quantile_loss_forward(x: ArrayLike, t: ArrayLike, level: float | ArrayLike = 0.5) -> float | NDArray:
+    """E = sum_i level_i (t_i - x_i) where x_i < t_i, else (1 - level_i) (x_i - t_i), of each sample."""
+    return _loss(x, t, "quantile", levels=level)[0]
+
+
+def quantile_loss_backward(x: ArrayLike, t: ArrayLike, level: float | ArrayLike = 0.5) -> NDArray:
+    """dx_i = -level_i where x_i < t_i, 1 - level_i where x_i > t_i, 0 where they are equal."""
+    return _loss(x, t, "quantile", levels=level)[1]
+
+
+def poisson_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = sum_i t_i log(t_i / x_i) - t_i + x_i of each sample, half the Poisson deviance."""
+    return _loss(x, t, "poisson")[0]
+
+
+def poisson_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = 1 - t_i / x_i."""
+    return _loss(x, t, "poisson")[1]
+
+
+def gamma_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = sum_i log(x_i / t_i) + t_i / x_i - 1 of each sample, half the gamma deviance."""
+    return _loss(x, t, "gamma")[0]
+
+
+def gamma_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = (1 - t_i / x_i) / x_i."""
+    return _loss(x, t, "gamma")[1]
+
+
+def binary_cross_entropy_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
+    """E = -sum_i t_i log x_i + (1 - t_i) log(1 - x_i) of each sample."""
+    return _loss(x, t, "binary_log_loss")[0]
+
+
+def binary_cross_entropy_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
+    """dx_i = (x_i - t_i) / (x_i (1 - x_i))."""
+    return _loss(x, t, "binary_log_loss")[1]
+
+
+def focal_loss_forward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> float | NDArray:
+    """E = -sum_i t_i (1 - x_i)^gamma log x_i of each sample."""
+    return _loss(x, t, "focal", parameter=gamma)[0]
+
+
+def focal_loss_backward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> NDArray:
+    """dx_i = -t_i F(x_i) / x_i, F(p) = (1 - p)^gamma (1 - gamma p log(p) / (1 - p))."""
+    return _loss(x, t, "focal", parameter=gamma)[1]
+
+
+def binary_focal_loss_forward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> float | NDArray:
+    """E = -sum_i t_i (1 - x_i)^gamma log x_i + (1 - t_i) x_i^gamma log(1 - x_i) of each sample."""
+    return _loss(x, t, "binary_focal", parameter=gamma)[0]
+
+
+def binary_focal_loss_backward(x: ArrayLike, t: ArrayLike, gamma: float = 2.0) -> NDArray:
+    """dx_i = (1 - t_i) F(1 - x_i) / (1 - x_i) - t_i F(x_i) / x_i, F that of the focal loss."""
+    return _loss(x, t, "binary_focal", parameter=gamma)[1]
+
+
+def _loss(x, t, loss, levels=None, parameter=0.0):
     """E of each sample and dE/dx."""
     x, t = _same_shape(x=x, t=t)
-    _, E, dx = _kernels.loss(np.atleast_2d(x), np.atleast_2d(t), "identity", loss, clip=False)
+    if levels is not None:
+        levels = np.broadcast_to(levels, x.shape[-1:])
+    x2, t2 = np.atleast_2d(x), np.atleast_2d(t)
+    _, E, dx = _kernels.loss(x2, t2, "identity", loss, clip=False, levels=levels, parameter=parameter)
     return (E if x.ndim == 2 else float(E[0])), dx.reshape(x.shape)
 
 

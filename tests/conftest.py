@@ -18,6 +18,8 @@ HIDDEN = ("identity", "logistic", "tanh", "relu")
 OUTPUTS = ("identity", "logistic", "softmax", "exp", "tanh", "relu")
 LOSSES = ("squared_error", "log_loss", "binary_log_loss", "poisson")
 PAIRS = [(output, loss) for output in OUTPUTS for loss in LOSSES]
+SIGNED_LOSSES = ("squared_error", "absolute_error", "huber", "quantile")  # of any y and a
+CLASS_LOSSES = ("log_loss", "focal")  # of a single class
 
 OPTIMIZERS = {
     "sgd": ("sgd", dict(momentum=0.0, nesterov=False)),
@@ -78,22 +80,26 @@ def assert_same_bits(got, expected):
 
 def targets(rng, n, n_out, loss):
     """Targets that suit the loss, (n, n_out); classes come as rows with a single one."""
-    if loss == "squared_error":
+    if loss in SIGNED_LOSSES:
         return rng.uniform(-1, 1, (n, n_out))
-    if loss == "log_loss":
+    if loss in CLASS_LOSSES:
         return np.eye(n_out)[rng.randint(n_out, size=n)]
-    return rng.randint(2 if loss == "binary_log_loss" else 5, size=(n, n_out)).astype(float)
+    if loss == "gamma":
+        return rng.uniform(0.2, 3, (n, n_out))
+    return rng.randint(5 if loss == "poisson" else 2, size=(n, n_out)).astype(float)
 
 
 def for_fastbp(y, loss, dtype):
-    """The targets in the form that fastbp takes: for log_loss, unless it has a single output, a column of classes."""
-    y = np.argmax(y, axis=1)[:, None] if loss == "log_loss" and y.shape[1] > 1 else y
+    """The targets in the form that fastbp takes: a column of classes for a class loss of several outputs."""
+    y = np.argmax(y, axis=1)[:, None] if loss in CLASS_LOSSES and y.shape[1] > 1 else y
     return np.ascontiguousarray(y, dtype=dtype)
 
 
 def interior(output, loss):
     """(centre, scale) of a draw of z that keeps a where the loss is smooth: in (0, 1), with no logarithm clipped."""
-    if loss == "squared_error" or output in ("logistic", "softmax") or (output, loss) == ("exp", "poisson"):
+    if loss in SIGNED_LOSSES or output in ("logistic", "softmax"):
+        return 0.0, 1.0
+    if output == "exp" and loss in ("poisson", "gamma"):
         return 0.0, 1.0
     return {"identity": 0.5, "tanh": 0.55, "relu": 0.5, "exp": -0.7}[output], 0.3
 

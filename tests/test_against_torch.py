@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import HIDDEN, PAIRS, batch, build, random_net
+from conftest import HIDDEN, PAIRS, batch, build, draw, random_net
+
+from fastbp import _kernels
 
 torch = pytest.importorskip("torch")
+F = torch.nn.functional
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -55,3 +58,50 @@ def test_gradient(seed, dtype):
         for l, grad in enumerate(expected, start=1):
             error = np.max(np.abs(got[name][l] - grad)) / np.max(np.abs(grad))
             assert error <= rtol, f"{name}[{l}] of {p.sizes} {p.activations} {p.output} {p.loss}: {error:.2e}"
+
+
+LEVELS = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9], dtype=torch.float64)
+AT_1 = torch.tensor([0.5, 1.0, 2.0, 3.0, 10.0], dtype=torch.float64)
+ONE_SIDED = np.stack([np.ones(5), AT_1], axis=1)
+
+
+def focal(log_p, gamma=2.0):
+    """-(1 - p)^gamma log p of what has the logarithm log_p, by autograd."""
+    return -((-torch.expm1(log_p)) ** gamma) * log_p
+
+
+LOSSES = {  # name: output, loss, settings, and the same of z and y in PyTorch
+    "l1": ("identity", "absolute_error", {}, lambda z, y: F.l1_loss(z, y, reduction="sum")),
+    "huber": ("identity", "huber", {"parameter": 0.6}, lambda z, y: F.huber_loss(z, y, reduction="sum", delta=0.6)),
+    "pinball": ("identity", "quantile", {"levels": LEVELS.numpy()},
+                lambda z, y: torch.maximum(LEVELS * (y - z), (LEVELS - 1) * (y - z)).sum()),
+    "poisson": ("exp", "poisson", {},
+                lambda z, y: F.poisson_nll_loss(z, y, reduction="sum") + (torch.xlogy(y, y) - y).sum()),
+    "gamma": ("exp", "gamma", {}, lambda z, y: (z - torch.log(y) + y * torch.exp(-z) - 1).sum()),
+    "cross entropy": ("softmax", "log_loss", {"smoothing": 0.1},
+                      lambda z, y: F.cross_entropy(z, y[:, 0].long(), reduction="sum", label_smoothing=0.1)),
+    "bce": ("logistic", "binary_log_loss", {"class_weights": ONE_SIDED},
+            lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="sum", pos_weight=AT_1)),
+    "focal": ("softmax", "focal", {"parameter": 2.0},
+              lambda z, y: focal(F.log_softmax(z, dim=1)).gather(1, y.long()).sum()),
+    "binary focal": ("logistic", "binary_focal", {"parameter": 2.0},
+                     lambda z, y: (y * focal(F.logsigmoid(z)) + (1 - y) * focal(F.logsigmoid(-z))).sum()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss(name, rng):
+    output, loss, settings, expected = LOSSES[name]
+    z = draw(rng, (40, 5), np.float64, 4.0)
+    if output == "softmax":
+        y = rng.randint(5, size=(40, 1)).astype(float)
+    elif output == "logistic":
+        y = rng.randint(2, size=(40, 5)).astype(float)
+    else:
+        y = rng.uniform(0.1, 3, (40, 5))
+    _, losses, delta = _kernels.loss(z, y, output, loss, **settings)
+    z = torch.tensor(z, requires_grad=True)
+    total = expected(z, torch.tensor(y))
+    total.backward()
+    assert losses.sum() == pytest.approx(total.item(), rel=1e-12)
+    np.testing.assert_allclose(delta, z.grad.numpy(), rtol=1e-10, atol=1e-12)

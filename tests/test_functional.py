@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from conftest import batch, build, draw, random_net
-from reference import softmax, xlogy
+from reference import LOSSES as REFERENCE
+from reference import Settings, softmax
 
 import fastbp.functional as F
 
@@ -15,12 +16,28 @@ ACTIVATIONS = {
     "sigmoid": (F.sigmoid_forward, lambda dy, x, y: F.sigmoid_backward(dy, y)),
     "tanh": (F.tanh_forward, lambda dy, x, y: F.tanh_backward(dy, y)),
     "relu": (F.relu_forward, lambda dy, x, y: F.relu_backward(dy, y)),
+    "leaky_relu": (F.leaky_relu_forward, lambda dy, x, y: F.leaky_relu_backward(dy, y)),
+    "elu": (F.elu_forward, lambda dy, x, y: F.elu_backward(dy, y)),
+    "selu": (F.selu_forward, lambda dy, x, y: F.selu_backward(dy, y)),
+    "softplus": (F.softplus_forward, lambda dy, x, y: F.softplus_backward(dy, y)),
+    "gelu": (F.gelu_forward, lambda dy, x, y: F.gelu_backward(dy, x)),
+    "silu": (F.silu_forward, lambda dy, x, y: F.silu_backward(dy, x)),
+    "mish": (F.mish_forward, lambda dy, x, y: F.mish_backward(dy, x)),
     "softmax": (F.softmax_forward, lambda dy, x, y: F.softmax_backward(dy, y)),
 }
-LOSSES = {
-    "l2_loss": (F.l2_loss_forward, F.l2_loss_backward),
-    "cross_entropy": (F.cross_entropy_forward, F.cross_entropy_backward),
+LOSSES = {  # name in the kernels: (forward, backward)
+    "squared_error": (F.l2_loss_forward, F.l2_loss_backward),
+    "absolute_error": (F.l1_loss_forward, F.l1_loss_backward),
+    "huber": (F.huber_loss_forward, F.huber_loss_backward),
+    "quantile": (F.quantile_loss_forward, F.quantile_loss_backward),
+    "poisson": (F.poisson_loss_forward, F.poisson_loss_backward),
+    "gamma": (F.gamma_loss_forward, F.gamma_loss_backward),
+    "log_loss": (F.cross_entropy_forward, F.cross_entropy_backward),
+    "binary_log_loss": (F.binary_cross_entropy_forward, F.binary_cross_entropy_backward),
+    "focal": (F.focal_loss_forward, F.focal_loss_backward),
+    "binary_focal": (F.binary_focal_loss_forward, F.binary_focal_loss_backward),
 }
+SETTINGS = {"huber": 0.3, "quantile": 0.7, "focal": 1.5, "binary_focal": 1.5}
 
 
 def numeric_gradient(function, x, h=1e-6):
@@ -71,11 +88,18 @@ def test_losses(name, shape, rng):
     """One number a sample: a scalar for one, (n,) for a batch."""
     forward, backward = LOSSES[name]
     x, t = rng.uniform(0.1, 0.9, shape), rng.uniform(0, 1, shape)
-    E = forward(x, t)
+    setting = [SETTINGS[name]] if name in SETTINGS else []
+    E = forward(x, t, *setting)
     assert np.shape(E) == shape[:-1]
-    by_hand = 0.5 * (x - t) ** 2 if name == "l2_loss" else -xlogy(t, x)
-    np.testing.assert_allclose(E, by_hand.sum(axis=-1), rtol=1e-13)
-    assert_derivative(backward(x, t), lambda x: np.sum(forward(x, t)), x)
+    by_hand = REFERENCE[name][0](x, t, Settings(parameter=SETTINGS.get(name, 0), levels=SETTINGS.get(name)))
+    np.testing.assert_allclose(E, by_hand.sum(axis=-1), rtol=1e-12)
+    assert_derivative(backward(x, t, *setting), lambda x: np.sum(forward(x, t, *setting)), x)
+
+
+def test_the_quantile_loss_takes_a_level_for_each_output(rng):
+    x, t, levels = rng.uniform(size=(9, 3)), rng.uniform(size=(9, 3)), [0.1, 0.5, 0.9]
+    one_by_one = [F.quantile_loss_backward(x[:, j], t[:, j], levels[j]) for j in range(3)]
+    np.testing.assert_array_equal(F.quantile_loss_backward(x, t, levels).T, one_by_one)
 
 
 def test_cross_entropy_ignores_classes_without_weight():

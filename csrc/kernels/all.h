@@ -5,6 +5,7 @@
 #include "activation.h"
 #include "product.h"
 #include "forward.h"
+#include "cost.h"
 #include "loss.h"
 #include "delta.h"
 #include "dropout.h"
@@ -40,10 +41,10 @@ static void t_loss(const fb_output *out, const void *z, const void *y, const voi
 {
     loss(out, z, y, w, a, delta, losses, scratch, n, ld);
 }
-static void t_delta(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *a_prev, void *delta_prev,
+static void t_delta(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *kept, void *delta_prev,
                     ptrdiff_t n, ptrdiff_t ld)
 {
-    delta_previous(layer, f_prev, delta, a_prev, delta_prev, n, ld);
+    delta_previous(layer, f_prev, delta, kept, delta_prev, n, ld);
 }
 static void t_gradient(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows, ptrdiff_t n_columns,
                        void *dW, ptrdiff_t dW_ld)
@@ -76,9 +77,9 @@ static double t_gradient_squares(const void *W, const void *dW, ptrdiff_t n_line
 }
 static double t_squares(const void *W, ptrdiff_t n_lines) { return sum_squares(W, n_lines); }
 static void t_activate(fb_activation kind, const void *z, void *a, ptrdiff_t n_lines) { activate(kind, z, a, n_lines * PANEL); }
-static void t_derive(fb_activation kind, const void *a, void *delta, ptrdiff_t n_lines)
+static void t_derive(fb_activation kind, const void *kept, void *delta, ptrdiff_t n_lines)
 {
-    derive(kind, a, delta, n_lines * PANEL);
+    derive(kind, kept, delta, n_lines * PANEL);
 }
 static void t_softmax_derive(const void *a, void *delta, void *scratch, ptrdiff_t n, ptrdiff_t n_out, ptrdiff_t ld)
 {

@@ -1,13 +1,17 @@
-/* exp and log from polynomials of one evaluation order: the same bits for any vector width, under 2 ulp.
+/* exp, log, log1p and the normal distribution, of one evaluation order: the same bits for any vector width, under 2 ulp.
  *
  * The coefficients are minimax, from csrc/coefficients.py, which states what each polynomial stands for. */
 #if FB_REAL == 32
 static const real EXP_Q[] = {0.5000000062f, 0.1666654317f, 0.04166628261f, 0.008366564724f, 0.001394641591f};
 static const real LOG_Q[] = {0.666667542f, 0.3997973983f, 0.2982128431f};
-enum { EXP_TERMS = 5, LOG_TERMS = 3 };
+static const real LOG1P_Q[] = {0.6666643872f, 0.400205036f, 0.2801597254f, 0.2795073911f};
+static const real TAIL_Q[] = {1.124999994f, -0.8946437758f, -0.06670279015f, 0.2020915529f, 0.09282392301f, 0.04947520233f,
+                              -0.2332352047f, 0.3595290872f, -0.4983147685f, 0.3558734828f, -0.09295614208f};
+enum { EXP_TERMS = 5, LOG_TERMS = 3, LOG1P_TERMS = 4, TAIL_TERMS = 11 };
 static const real LN2_HIGH = 0.693145751953125f, LN2_LOW = 1.42860682031e-6f; /* 15 bits, so that n LN2_HIGH is exact */
 static const real ROUND = 12582912.0f;                     /* 1.5 * 2^23: x + ROUND - ROUND is x to the nearest integer */
 static const real EXP_LOWEST = -104.0f, EXP_HIGHEST = 89.0f; /* e^x is 0 and infinity beyond */
+static const real TAIL_END = 14.5f, TAIL_C = 2.25f; /* e^(-t^2/2) is 0 beyond */
 static const real SMALLEST_NORMAL = 1.17549435e-38f, TO_NORMAL = 16777216.0f; /* 2^-126, 2^24 */
 static const bits ONE = 0x3f800000u, MANTISSA_BITS = 0x007fffffu, MAGNITUDE_BITS = 0x7fffffffu;
 static const bits EXPONENT_READER = 0x4b000000u; /* 2^23, whose low bits read as an integer */
@@ -18,10 +22,20 @@ static const real EXP_Q[] = {0.5000000000000005488,    0.1666666666666668586,   
                              2.755722811911063386e-6, 2.762626974687714613e-7,  2.511442134806511996e-8};
 static const real LOG_Q[] = {0.6666666666666685592, 0.3999999999970177156, 0.2857142868422859981, 0.2222220410180928363,
                              0.1818329502382453063, 0.1532056422791358103, 0.1473392590777046551};
-enum { EXP_TERMS = 10, LOG_TERMS = 7 };
+static const real LOG1P_Q[] = {0.6666666666666650742, 0.4000000000009682586, 0.285714285543970874, 0.2222222361030100628,
+                               0.1818175534334673674, 0.153863374587526341, 0.133036735998709081, 0.1208617489653200056,
+                               0.08421766633443367788, 0.1687568281258178425};
+static const real TAIL_Q[] = {1.624999999999999949, -2.588827836740074621, 1.779375576508657936, -0.1065752678983970875,
+                              -0.42093964581980229, -0.01749145006547430417, 0.123452569646553616, 0.05071243585001674524,
+                              -0.02130838543381818358, -0.01853890641322751315, -0.06304656593464424646,
+                              0.2249187567829409056, -0.7126076838385292877, 1.889999462734729393, -3.966694791079094843,
+                              6.677076734075692136, -8.959169358277211247, 9.466211190369628131, -7.745881224785839298,
+                              4.77698068762715222, -2.127651244262225983, 0.6397857210927938769, -0.1150839773760855937,
+                              0.009245483630168802712};
+enum { EXP_TERMS = 10, LOG_TERMS = 7, LOG1P_TERMS = 10, TAIL_TERMS = 24 };
 static const real LN2_HIGH = 0.693147180559890330187045, LN2_LOW = 5.4979230187083711747e-14; /* 42 bits */
 static const real ROUND = 6755399441055744.0; /* 1.5 * 2^52 */
-static const real EXP_LOWEST = -746.0, EXP_HIGHEST = 710.0;
+static const real EXP_LOWEST = -746.0, EXP_HIGHEST = 710.0, TAIL_END = 39.0, TAIL_C = 3.25;
 static const real SMALLEST_NORMAL = 2.2250738585072014e-308, TO_NORMAL = 9007199254740992.0; /* 2^-1022, 2^53 */
 static const bits ONE = 0x3ff0000000000000u, MANTISSA_BITS = 0x000fffffffffffffu, MAGNITUDE_BITS = 0x7fffffffffffffffu;
 static const bits EXPONENT_READER = 0x4330000000000000u; /* 2^52 */
@@ -40,6 +54,14 @@ FB_INLINE vec polynomial(vec x, const real *c, int terms)
 
 FB_INLINE vec v_abs(vec x) { return v_and(x, v_set_bits(MAGNITUDE_BITS)); }
 FB_INLINE vec with_sign_of(vec magnitude, vec x) { return v_or(magnitude, v_and(x, v_set_bits(~MAGNITUDE_BITS))); }
+
+/* x / (y + c) for y >= 0, c > 0, to half an ulp: corrected by what the sum and the quotient rounded off. */
+FB_INLINE vec quotient(vec x, vec y, vec c)
+{
+    const vec d = v_add(y, c), d_low = v_sub(y, v_sub(d, c)), inverse = v_div(v_set(1), d);
+    const vec q = v_mul(x, inverse);
+    return v_fma(v_fnma(q, d_low, v_fnma(q, d, x)), inverse, q);
+}
 
 /* 2^n for an integral n in the normal range, given n + ROUND: its low bits are n. */
 FB_INLINE vec power_of_2(vec n_rounded) { return v_add_bits(v_mantissa_left(n_rounded), v_set_bits(ONE)); }
@@ -66,8 +88,8 @@ FB_INLINE vec v_exp(vec x)
     return v_mul(v_fma(p, scale, scale), power_of_2(rest_rounded));
 }
 
-/* e^x - 1 for 0 <= x < 64: 2^n p + (2^n - 1), where 2^n - 1 is exact or beside the point. NaN stays. */
-FB_INLINE vec exp_minus_1_positive(vec x)
+/* e^x - 1 for |x| <= 64: 2^n p + (2^n - 1), where 2^n - 1 is exact or beside the point. NaN stays. */
+FB_INLINE vec exp_minus_1(vec x)
 {
     vec n_rounded;
     const vec p = exp_reduced(x, &n_rounded);
@@ -100,4 +122,28 @@ FB_INLINE vec v_log(vec x)
                                  v_select(v_equal(x, infinity), infinity, v_set_bits(MAGNITUDE_BITS)));
     const mask ordinary = v_less(v_set(0), v_select(v_less(x, infinity), x, v_set(0)));
     return v_select(ordinary, y, special);
+}
+
+/* log(1 + x) = x - s (x - R(s^2)), s = x / (2 + x), for 0 <= x <= 1. NaN stays. */
+FB_INLINE vec log_1_plus(vec x)
+{
+    const vec s = v_div(x, v_add(x, v_set(2)));
+    const vec z = v_mul(s, s);
+    return v_fnma(s, v_fnma(z, polynomial(z, LOG1P_Q, LOG1P_TERMS), x), x);
+}
+
+/* e^(-z^2/2), with what rounding took from the square. NaN stays. */
+FB_INLINE vec bell(vec z)
+{
+    const vec half = v_mul(v_set((real)-0.5), z), exponent = v_mul(half, z), e = v_exp(exponent);
+    return v_fnma(e, v_fnma(half, z, exponent), e);
+}
+
+/* Phi(z), the normal distribution function, for |z| <= TAIL_END: with t = |z|, w = t / (t + c),
+ * Phi(-t) = e^(-t^2/2) q(w) / (t + c), after M. M. Shepherd and J. G. Laframboise (1981). NaN stays. */
+FB_INLINE vec normal(vec z)
+{
+    const vec one = v_set(1), c = v_set(TAIL_C), t = v_abs(z), w = v_mul(t, v_div(one, v_add(t, c))), e = bell(z);
+    const vec tail = quotient(polynomial(w, TAIL_Q, TAIL_TERMS), t, c);
+    return v_select(v_less(z, v_set(0)), v_mul(e, tail), v_fnma(e, tail, one));
 }

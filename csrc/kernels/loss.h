@@ -33,6 +33,14 @@ static void softmax_jacobian_lanes(const real *a, real *g, ptrdiff_t n_out)
         v_store(g + j * LANES, v_mul(v_load(a + j * LANES), v_sub(v_load(g + j * LANES), sum)));
 }
 
+/* delta_j = h_j - a_j sum_i h_i, in place of h_i = a_i dC/da_i: the same, of a loss that is written without 1 / a_i. */
+static void softmax_deviation_lanes(const real *a, real *h, ptrdiff_t n_out)
+{
+    vec sum = v_set(0);
+    for (ptrdiff_t j = 0; j < n_out; j++) sum = v_add(sum, v_load(h + j * LANES));
+    for (ptrdiff_t j = 0; j < n_out; j++) v_store(h + j * LANES, v_fnma(v_load(a + j * LANES), sum, v_load(h + j * LANES)));
+}
+
 /* a = f(z) for the output layer, in place. */
 static void output_lanes(const fb_output *out, real *z)
 {
@@ -43,65 +51,75 @@ static void output_lanes(const fb_output *out, real *z)
     for (ptrdiff_t j = 0; j < out->n_out; j++) v_store(z + j * LANES, f(out->activation, v_load(z + j * LANES)));
 }
 
-/* What one output adds to C, and dC/da. `p` is a, clipped for logarithms. */
-FB_INLINE vec cost(fb_loss_name loss, vec a, vec p, vec y, vec *dC_da)
+/* Logarithms take a in [clip, 1 - clip], so that being wrong for sure costs a finite amount. */
+FB_INLINE vec clipped(const fb_output *out, vec a)
 {
-    const vec zero = v_set(0), one = v_set(1);
-    switch (loss) {
-    case FB_LOG_LOSS: /* -y log a */
-        *dC_da = v_sub(zero, v_div(y, p));
-        return v_select(v_equal(y, zero), zero, v_sub(zero, v_mul(y, v_log(p))));
-    case FB_BINARY_LOG_LOSS: { /* -y log a - (1 - y) log(1 - a) */
-        const vec q = v_sub(one, p), not_y = v_sub(one, y);
-        *dC_da = v_div(v_sub(p, y), v_mul(p, q));
-        const vec hit = v_select(v_equal(y, zero), zero, v_mul(y, v_log(p)));
-        const vec miss = v_select(v_equal(not_y, zero), zero, v_mul(not_y, v_log(q)));
-        return v_sub(v_sub(zero, hit), miss);
-    }
-    case FB_POISSON: /* y log(y/a) - y + a, half the deviance */
-        *dC_da = v_sub(one, v_div(y, a));
-        return v_add(v_sub(v_select(v_equal(y, zero), zero, v_mul(y, v_log(v_div(y, a)))), y), a);
-    default: /* (a - y)^2 / 2 */
-        *dC_da = v_sub(a, y);
-        return v_mul(v_set((real)0.5), v_mul(*dC_da, *dC_da));
-    }
+    const vec low = v_set((real)out->clip), high = v_set((real)1 - (real)out->clip);
+    return out->clip > 0 ? v_max(low, v_min(high, a)) : a;
 }
 
-/* Whether BP1 collapses to delta = a - y. */
-static int is_collapsed(const fb_output *out)
+/* C of LANES rows, and delta[L]. y: column j at y + j ld. On entry delta holds z where reads_z. */
+FB_INLINE vec loss_lanes(fb_loss_name loss, const fb_output *out, const real *a, const real *y, ptrdiff_t ld, ptrdiff_t rows,
+                         real *delta)
 {
-    return (out->activation == FB_SOFTMAX && out->loss == FB_LOG_LOSS) ||
-           (out->activation == FB_LOGISTIC && out->loss == FB_BINARY_LOG_LOSS) ||
-           (out->activation == FB_IDENTITY && out->loss == FB_SQUARED_ERROR) ||
-           (out->activation == FB_EXP && out->loss == FB_POISSON);
-}
-
-/* C of LANES rows, and delta[L]. y: column j at y + j ld. */
-static vec loss_lanes(const fb_output *out, const real *a, const real *y, ptrdiff_t ld, ptrdiff_t rows, real *delta)
-{
-    const vec zero = v_set(0), one = v_set(1), low = v_set((real)out->clip), high = v_set((real)1 - (real)out->clip);
-    const int collapsed = is_collapsed(out), one_log = out->y_is_class && out->loss == FB_LOG_LOSS && collapsed;
-    const vec y_class = load_lanes(y, rows);
-    vec C = zero, p_class = one;
+    const vec zero = v_set(0), one = v_set(1), y_class = load_lanes(y, rows);
+    const ptrdiff_t n_classes = classes(loss, out->n_out);
+    const int collapsed = is_collapsed(loss, out->activation), smooth = n_classes > 0 && out->smoothing > 0;
+    const vec keep = v_set((real)(1 - out->smoothing)), share = v_set(smooth ? (real)(out->smoothing / n_classes) : 0);
+    const double *class_weight = out->class_weights;
+    vec C = zero;
 
     for (ptrdiff_t j = 0; j < out->n_out; j++) {
-        const vec a_j = v_load(a + j * LANES), p = out->clip > 0 ? v_max(low, v_min(high, a_j)) : a_j;
-        const mask hit = v_equal(y_class, v_set((real)j));
-        const vec y_j = out->y_is_class ? v_select(hit, one, zero) : load_lanes(y + j * ld, rows);
-        vec dC_da = zero;
-        if (one_log)
-            p_class = v_select(hit, p, p_class);
-        else
-            C = v_add(C, cost(out->loss, a_j, p, y_j, &dC_da));
-        if (collapsed)
-            v_store(delta + j * LANES, v_sub(a_j, y_j));
-        else if (out->activation == FB_SOFTMAX)
-            v_store(delta + j * LANES, dC_da);
-        else
-            v_store(delta + j * LANES, times_f_prime(out->activation, dC_da, a_j));
+        const vec a_j = v_load(a + j * LANES), z_j = v_load(delta + j * LANES);
+        const vec y_j = out->y_is_class ? v_select(v_equal(y_class, v_set((real)j)), one, zero) : load_lanes(y + j * ld, rows);
+        vec d, C_j = cost(loss, out, j, z_j, a_j, clipped(out, a_j), smooth ? v_fma(y_j, keep, share) : y_j, &d);
+        if (class_weight) { /* exact at y = 0 and at y = 1 */
+            const vec at_0 = v_set((real)class_weight[2 * j]), at_1 = v_set((real)class_weight[2 * j + 1]);
+            const vec weight = v_fma(y_j, at_1, v_mul(v_sub(one, y_j), at_0));
+            C_j = v_mul(weight, C_j);
+            d = v_mul(weight, d);
+        }
+        C = v_add(C, C_j);
+        v_store(delta + j * LANES, collapsed || out->activation == FB_SOFTMAX ? d : times_f_prime(out->activation, d, a_j));
     }
     if (out->activation == FB_SOFTMAX && !collapsed) softmax_jacobian_lanes(a, delta, out->n_out);
-    return one_log ? v_sub(zero, v_log(p_class)) : C;
+    if (out->activation == FB_SOFTMAX && loss == FB_FOCAL) softmax_deviation_lanes(a, delta, out->n_out);
+    return C;
+}
+
+/* The same where y is the class c of a row, and softmax leaves C the one term of a_c. The log loss -log a_c has
+ * delta = a - y; the focal loss has F (a - y). */
+static vec loss_of_class_lanes(const fb_output *out, const real *a, const real *y, ptrdiff_t rows, real *delta)
+{
+    const vec zero = v_set(0), one = v_set(1), y_class = load_lanes(y, rows);
+    vec a_class = one, F;
+    for (ptrdiff_t j = 0; j < out->n_out; j++) {
+        const vec a_j = v_load(a + j * LANES);
+        const mask hit = v_equal(y_class, v_set((real)j));
+        a_class = v_select(hit, a_j, a_class);
+        v_store(delta + j * LANES, v_sub(a_j, v_select(hit, one, zero)));
+    }
+    const vec p = clipped(out, a_class);
+    if (out->loss == FB_LOG_LOSS) return v_sub(zero, v_log(p));
+    const vec C = focal(p, v_sub(one, p), v_set((real)out->parameter), &F);
+    for (ptrdiff_t j = 0; j < out->n_out; j++) v_store(delta + j * LANES, v_mul(F, v_load(delta + j * LANES)));
+    return C;
+}
+
+/* Either, by what y is; each loss has its own loop. */
+static vec loss_of_lanes(const fb_output *out, const real *a, const real *y, ptrdiff_t ld, ptrdiff_t rows, real *delta)
+{
+#define CASE(LOSS)                                                                                                     \
+    case LOSS:                                                                                                         \
+        return loss_lanes(LOSS, out, a, y, ld, rows, delta);
+    if (out->y_is_class && out->activation == FB_SOFTMAX && is_collapsed(out->loss, FB_SOFTMAX) && !(out->smoothing > 0))
+        return loss_of_class_lanes(out, a, y, rows, delta);
+    switch (out->loss) {
+        LOSSES(CASE)
+    default:
+        return v_set(0);
+    }
+#undef CASE
 }
 
 static ptrdiff_t lanes_width(ptrdiff_t n_out) { return (n_out + LANES - 1) / LANES * LANES; }
@@ -125,8 +143,9 @@ static void loss(const fb_output *out, const real *z, const real *y, const real 
     for (ptrdiff_t s = 0; s < n; s += LANES) {
         const ptrdiff_t rows = n - s < LANES ? n - s : LANES;
         rows_to_lanes(z + s * PANEL, ld, rows, out->n_out, a_lanes, LANES);
+        if (reads_z(out->loss, out->activation)) memcpy(delta_lanes, a_lanes, (size_t)(out->n_out * LANES) * sizeof(real));
         output_lanes(out, a_lanes);
-        vec cost_of_row = loss_lanes(out, a_lanes, y + s, ld, rows, delta_lanes);
+        vec cost_of_row = loss_of_lanes(out, a_lanes, y + s, ld, rows, delta_lanes);
         if (w) {
             const vec weight = load_lanes(w + s, rows);
             cost_of_row = v_mul(weight, cost_of_row);

@@ -83,14 +83,16 @@ static int64_t lower_bound(const fb_csr *X, int64_t row, ptrdiff_t k)
     return low;
 }
 
-/* The nonzeros of columns k..k + n_columns of the batch, row after row. positions[s] < 0: row s is yet to be searched. */
+/* The nonzeros of columns k..k + n_columns of the batch, row after row, at most n_columns of each, whatever X holds.
+ * positions[s] < 0: row s is yet to be searched. */
 static ptrdiff_t collect(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop, ptrdiff_t n,
                          ptrdiff_t k, ptrdiff_t n_columns, int64_t *positions, fb_entry *entries)
 {
     ptrdiff_t count = 0;
     for (ptrdiff_t s = 0; s < n; s++) {
-        const int64_t row = order ? order[first + s] : first + s, end = row_start(X, row + 1);
-        int64_t i = positions[s] < 0 ? lower_bound(X, row, k) : positions[s];
+        const int64_t row = order ? order[first + s] : first + s;
+        int64_t i = positions[s] < 0 ? lower_bound(X, row, k) : positions[s], end = row_start(X, row + 1);
+        if (end > i + n_columns) end = i + n_columns;
         for (int64_t column; i < end && (column = column_at(X, i)) < k + n_columns; i++) {
             const real x = value_at(X, i, drop, drop ? row_key(drop, s) : 0, column);
             entries[count++] = (fb_entry){(int32_t)s, (int32_t)(column - k), (double)x};

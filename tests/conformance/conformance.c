@@ -241,6 +241,7 @@ static void scatter_case(ptrdiff_t n, ptrdiff_t columns)
 static void run_scatter(void) { each_pair(scatter_case); }
 
 static fb_activation any_activation(void) { return (fb_activation)below(FB_SOFTMAX); } /* those that go by element */
+static int needs_z(fb_activation f) { return f >= FB_GELU && f <= FB_MISH; }           /* not of an output */
 
 static void forward_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
 {
@@ -261,8 +262,8 @@ static void run_forward(void) { each_shape(forward_case); }
 static real *take_z(fb_activation output, fb_loss_name loss, int wide, ptrdiff_t columns, ptrdiff_t ld)
 {
     real *z = take_matrix(columns, ld);
-    const int any = loss == FB_SQUARED_ERROR || output == FB_LOGISTIC || output == FB_SOFTMAX ||
-                    (output == FB_EXP && loss == FB_POISSON);
+    const int any = loss <= FB_QUANTILE || output == FB_LOGISTIC || output == FB_SOFTMAX ||
+                    (output == FB_EXP && (loss == FB_POISSON || loss == FB_GAMMA));
     for (ptrdiff_t i = 0; i < panels(columns) * ld * PANEL; i++)
         z[i] = wide ? 60 * z[i] : any ? z[i] : output == FB_EXP ? (z[i] - 2) / 4 : (z[i] + 2) / 4;
     return z;
@@ -271,7 +272,7 @@ static real *take_z(fb_activation output, fb_loss_name loss, int wide, ptrdiff_t
 static void run_output(void)
 {
     for (int f = FB_IDENTITY; f <= FB_SOFTMAX; f++)
-        for (int i = 0; i < N_SIZES; i++)
+        for (int i = 0; i < N_SIZES && !needs_z((fb_activation)f); i++)
             for (int j = 0; j < N_SIZES; j++) {
                 begin_case();
                 const ptrdiff_t n = SIZES[i], n_out = SIZES[j], ld = n + GAP;
@@ -288,42 +289,48 @@ static void loss_case(const fb_output *out, int weighted, ptrdiff_t n)
 {
     begin_case();
     const ptrdiff_t ld = panels(n + GAP) * PANEL;
-    const int wide = out->clip > 0 && out->loss != FB_POISSON;
+    const int of_scale = out->loss == FB_POISSON || out->loss == FB_GAMMA, wide = out->clip > 0 && !of_scale;
     const real *z = take_z(out->activation, out->loss, wide, out->n_out, ld);
     real *y = take(panels((out->y_is_class ? 1 : out->n_out) * ld), quarter), *w = weighted ? take(panels(n), weight) : NULL;
     real *a = take_matrix(out->n_out, ld), *delta = take_matrix(out->n_out, ld);
     double losses[100 + GAP] = {0};
     if (out->y_is_class)
         for (ptrdiff_t s = 0; s < n; s++) y[s] = (real)below(out->n_out);
+    else if (out->loss == FB_GAMMA)
+        for (ptrdiff_t i = 0; i < out->n_out * ld; i++) y[i] += (real)0.25;
     K->loss(out, z, y, w, a, delta, losses, scratch_for(out->n_out), n, ld);
     see_matrix(a, n, out->n_out, ld);
     see_matrix(delta, n, out->n_out, ld);
     see_doubles(losses, n + GAP);
 }
 
-/* Softmax of a single output is 1: with nothing clipped, (p - y) / (p (1 - p)) is 0 / 0 where y is 1. */
+/* Softmax of a single output is 1: with nothing clipped, the slope of the cost of y = 0 is infinite, and its share 0. */
 static int makes_nan(const fb_output *out)
 {
-    return out->n_out == 1 && out->activation == FB_SOFTMAX && out->loss == FB_BINARY_LOG_LOSS && out->clip == 0;
+    return out->n_out == 1 && out->activation == FB_SOFTMAX && out->clip == 0 &&
+           (out->loss == FB_BINARY_LOG_LOSS || out->loss == FB_BINARY_FOCAL);
 }
 
 static void run_loss(void)
 {
-    for (int choice = 0; choice < 6 * 4 * 2 * 2 * 2; choice++) {
-        fb_output out = {.activation = (fb_activation)(choice % 6), .loss = (fb_loss_name)(choice / 6 % 4),
-                         .y_is_class = choice / 24 % 2, .clip = choice / 48 % 2 ? 1.0 / (1 << 20) : 0};
-        for (int i = 0; i < N_SIZES; i++) {
-            out.n_out = SIZES[(3 * i + choice) % N_SIZES]; /* every n and every n_out, for each choice */
+    static const fb_activation OUTPUTS[] = {FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_EXP, FB_SOFTMAX};
+    static double levels[100], class_weights[2 * 100];
+    for (int j = 0; j < 100; j++) levels[j] = (j + 1) / 128.0;
+    for (int j = 0; j < 200; j++) class_weights[j] = 1 + j % 7 / 4.0;
+
+    for (int choice = 0; choice < 6 * 10 * 2 * 2 * 2; choice++)
+        for (int i = 0; i < N_SIZES + 10; i++) { /* every n and every n_out for each choice, then the narrow outputs */
+            const int f = choice % 6, settings = (i + choice / 6) % 6;
+            const ptrdiff_t n = i < N_SIZES ? SIZES[i] : 33;
+            const fb_output out = {.n_out = i < N_SIZES ? SIZES[(3 * i + choice) % N_SIZES] : i - N_SIZES + 1,
+                                   .activation = OUTPUTS[f], .loss = (fb_loss_name)(choice / 6 % 10),
+                                   .y_is_class = choice / 60 % 2, .clip = choice / 120 % 2 ? 1.0 / (1 << 20) : 0,
+                                   .smoothing = settings / 3 ? 0.125 : 0, .parameter = settings % 3 / 2.0, .levels = levels,
+                                   .class_weights = settings % 2 && OUTPUTS[f] != FB_SOFTMAX ? class_weights : NULL};
             if (makes_nan(&out)) continue;
-            loss_case(&out, choice / 96, SIZES[i]);
-            end_case(choice, SIZES[i], out.n_out);
+            loss_case(&out, choice / 240, n);
+            end_case(choice, n, out.n_out);
         }
-        for (out.n_out = 1; out.n_out <= 10; out.n_out++) {
-            if (makes_nan(&out)) continue;
-            loss_case(&out, choice / 96, 33);
-            end_case(choice, 33, out.n_out);
-        }
-    }
 }
 
 static void delta_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
@@ -368,26 +375,109 @@ static void run_bias_gradient(void)
     bias_gradient_case(300, PANEL);
 }
 
+static void dropout_case(ptrdiff_t n, ptrdiff_t columns)
+{
+    static const double RATES[] = {0, 0.1, 0.5, 1 - 0x1p-53};
+    for (int i = 0; i < 4; i++) {
+        begin_case();
+        const fb_dropout drop = {.seed = next(), .layer = (uint64_t)i, .step = next(), .rate = RATES[i]};
+        const ptrdiff_t ld = n + GAP;
+        real *x = take_matrix(columns, ld), *y = below(2) ? x : take_matrix(columns, ld);
+        K->dropout(&drop, below(1000), x, y, n, columns, ld);
+        see_matrix(y, n, columns, ld);
+    }
+    end_case(n, columns, 0);
+}
+static void run_dropout(void) { each_pair(dropout_case); }
+
+/* (n, n_in) in CSR, of either precision and type of index; in some rows nothing, in some everything. */
+static fb_csr take_csr(ptrdiff_t n, ptrdiff_t n_in)
+{
+    static double values[300 * 300];
+    static int64_t columns[300 * 300], starts[301];
+    const fb_csr X = {.values = values, .columns = columns, .starts = starts, .is_float64 = (int)below(2),
+                      .is_int64 = (int)below(2)};
+    ptrdiff_t count = 0;
+    for (ptrdiff_t s = 0; s <= n; s++) {
+        if (X.is_int64)
+            starts[s] = count;
+        else
+            ((int32_t *)starts)[s] = (int32_t)count;
+        const ptrdiff_t share = below(5); /* quarters of the row */
+        for (ptrdiff_t k = 0; s < n && k < n_in; k++) {
+            if (below(4) >= share) continue;
+            const double x = (double)((int64_t)next() >> 10) / ((int64_t)1 << 53);
+            if (X.is_float64)
+                values[count] = x;
+            else
+                ((float *)values)[count] = (float)x;
+            if (X.is_int64)
+                columns[count++] = k;
+            else
+                ((int32_t *)columns)[count++] = (int32_t)k;
+        }
+    }
+    return X;
+}
+
+static void sparse_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
+{
+    begin_case();
+    static fb_entry entries[300 * 4 * PANEL];
+    enum { FIRST = 1 };
+    const fb_csr X = take_csr(n, n_in);
+    const fb_dropout dropout = {.seed = next(), .step = next(), .rate = 0.25}, *drop = below(2) ? &dropout : NULL;
+    const ptrdiff_t ld = n + GAP, rows = panels(n_out) * PANEL, tile = (1 + below(4)) * PANEL;
+    int64_t order[300 + FIRST], positions[300];
+    for (ptrdiff_t s = 0; s < n; s++) order[s + FIRST] = below(n), positions[s] = -1;
+    fb_layer layer = take_layer(n_in, n_out);
+    layer.activation = any_activation();
+    real *z = take_matrix(n_out, ld), *a = below(2) ? z : take_matrix(n_out, ld), *dW = take_matrix(n_in, rows);
+    K->forward_sparse(&layer, &X, order, FIRST, drop, 0, z, a, n, ld);
+    see_matrix(z, n, n_out, ld);
+    see_matrix(a, n, n_out, ld);
+    const real *delta = take_matrix(n_out, ld);
+    for (ptrdiff_t k = 0; k < n_in; k += tile) {
+        const ptrdiff_t n_columns = n_in - k < tile ? n_in - k : tile;
+        const ptrdiff_t count = K->collect(&X, order, FIRST, drop, n, k, n_columns, positions, entries);
+        for (ptrdiff_t j = 0; j < n_out; j += PANEL)
+            K->gradient_sparse(delta + j * ld, entries, count, n_out - j < PANEL ? n_out - j : PANEL, n_columns,
+                               dW + k * rows + j * PANEL, rows);
+    }
+    see(dW, panels(n_in) * rows * PANEL);
+    end_case(n, n_in, n_out);
+}
+static void run_sparse(void) { each_shape(sparse_case); }
+
+static void update_case(const fb_step *step, int averaged, generator draw, ptrdiff_t n)
+{
+    begin_case();
+    const ptrdiff_t size = (n + GAP) * PANEL;
+    real *W = take(n + GAP, draw), *dW = take(n, draw), *m = take(n + GAP, draw), *v = take(n + GAP, draw);
+    real *average = averaged || step->solver == FB_SCHEDULE_FREE ? take(n + GAP, draw) : NULL;
+    for (ptrdiff_t j = 0; j < size; j++) v[j] = v[j] < 0 ? -v[j] : v[j];
+    const double of_gradient = K->gradient_squares(W, dW, n, step), squares = K->update(W, dW, m, v, average, n, step);
+    see(W, size);
+    see(m, size);
+    see(v, size);
+    if (average) see(average, size);
+    see_doubles(&of_gradient, 1);
+    see_doubles(&squares, 1);
+}
+
 static void run_update(void)
 {
     static const generator DRAW[] = {ordinary, small, tiny};
-    for (int choice = 0; choice < 2 * 2 * 2 * 3; choice++)
+    for (int choice = 0; choice < 4 * 2 * 2 * 2 * 2 * 2 * 3; choice++) {
+        const fb_step step = {.solver = (fb_solver)(choice % 4), .nesterov = choice / 4 % 2, .alpha = choice / 8 % 2 ? 1e-4 : 0,
+                              .scale = 1.0 / 33, .clip = choice / 16 % 2 ? 1e-2 : 0, .learning_rate = 1e-3,
+                              .decay = choice / 32 % 2 ? 1e-3 : 0, .momentum = 0.9, .beta_1 = 0.9, .beta_2 = 0.999, .rho = 0.9,
+                              .epsilon = 1e-8, .average = 0.1};
         for (int i = 0; i < N_SIZES; i++) {
-            begin_case();
-            const fb_step step = {.solver = choice % 2 ? FB_ADAM : FB_SGD, .nesterov = choice / 2 % 2,
-                                  .alpha = choice / 4 % 2 ? 1e-4 : 0, .scale = 1.0 / 33, .learning_rate = 1e-3,
-                                  .momentum = 0.9, .beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-8};
-            const ptrdiff_t n = SIZES[i], size = (n + GAP) * PANEL;
-            const generator draw = DRAW[choice / 8];
-            real *W = take(n + GAP, draw), *dW = take(n, draw), *m = take(n + GAP, draw), *v = take(n + GAP, draw);
-            for (ptrdiff_t j = 0; j < size; j++) v[j] = v[j] < 0 ? -v[j] : v[j];
-            const double squares = K->update(W, dW, m, v, NULL, n, &step);
-            see(W, size);
-            see(m, size);
-            see(v, size);
-            see_doubles(&squares, 1);
-            end_case(choice, n, 0);
+            update_case(&step, choice / 64 % 2, DRAW[choice / 128], SIZES[i]);
+            end_case(choice, SIZES[i], 0);
         }
+    }
 }
 
 static void run_squares(void)
@@ -494,7 +584,7 @@ static const struct {
     {"delta", run_delta},         {"gradient", run_gradient},             {"bias_gradient", run_bias_gradient},
     {"update", run_update},       {"squares", run_squares},               {"mirror", run_mirror},
     {"activate", run_activate},   {"derive", run_derive},                 {"softmax_derive", run_softmax_derive},
-    {"logarithm", run_logarithm},
+    {"logarithm", run_logarithm}, {"dropout", run_dropout},               {"sparse", run_sparse},
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,161 @@
+"""A fit on disk: written whole or not at all, and read without running anything."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+
+FORMAT = "fastbp checkpoint"
+VERSION = 1
+
+_FIELDS = {"parameters", "random_state", "n_rows", "weights", "best", "optimizer", "learning_rate", "progress"}
+
+# What may change between a fit and its resumption; random_state is compared, but as given, not as drawn from.
+_FREE = {
+    "n_threads", "verbose", "callbacks", "max_iter", "max_time", "checkpoint", "checkpoint_every", "resume_from",
+    "warm_start",
+}  # fmt: skip
+
+
+@dataclass
+class Checkpoint:
+    """Where and how often a fit is saved, and the fit that it goes on from, if any."""
+
+    path: Path | None  # None: it only resumes
+    every: int  # epochs between two files
+    parameters: dict  # of the estimator
+    random_state: dict  # as it was when the fit began
+    saved: dict | None = None
+
+    @classmethod
+    def begin(cls, parameters: dict, random_state: np.random.RandomState):
+        """Return the checkpoint that an estimator's parameters ask for, or None, and the generator to draw from.
+
+        It is `random_state`, or in a resumed fit one that draws the same numbers again.
+        """
+        path, resume_from = parameters["checkpoint"], parameters["resume_from"]
+        if path is None and resume_from is None:
+            return None, random_state
+        described = describe(parameters)
+        saved = None
+        if resume_from is not None:
+            saved = load(resume_from)
+            compare(saved["parameters"], described)
+            random_state = np.random.RandomState()
+            random_state.set_state(saved["random_state"])
+        if path is not None:
+            path = Path(path)
+            if not path.parent.is_dir():
+                raise FileNotFoundError(f"got checkpoint={str(path)!r}: there is no directory {str(path.parent)!r}.")
+        drawn_from = random_state.get_state(legacy=False)
+        return cls(path, parameters["checkpoint_every"], described, drawn_from, saved), random_state
+
+    def epoch_ends(self, epoch: int, is_last: bool, state: Callable[[], dict]):
+        """Save state(), the training's part of the file, if it is time to."""
+        if self.path is not None and (is_last or epoch % self.every == 0):
+            save(self.path, {"parameters": self.parameters, "random_state": self.random_state, **state()})
+
+
+def save(path, content: dict):
+    """Replace the file by `content`, at once: whoever reads it finds the old one or the new one."""
+    path = Path(path)
+    arrays = []
+    header = {"format": FORMAT, "version": VERSION, "content": _without_arrays(content, arrays)}
+    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with open(unfinished, "xb") as file:
+            np.savez(file, header=text, **{str(i): array for i, array in enumerate(arrays)})
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path) -> dict:
+    """Return what `save` was given (tuples as lists); a ValueError says why if that is not what the file holds."""
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                header = json.loads(arrays["header"].tobytes())
+                kind = header["format"], header["version"]
+                if kind != (FORMAT, VERSION):
+                    raise ValueError(f"got format and version {kind}, expected {(FORMAT, VERSION)}.")
+                content = _with_arrays(header["content"], arrays)
+                if content.keys() != _FIELDS:
+                    raise ValueError(f"got the fields {sorted(content)}, expected {sorted(_FIELDS)}.")
+                return content
+        except Exception as error:  # of zipfile, zlib, NumPy or json: a damaged file can bring about any
+            raise ValueError(f"{str(path)!r} is no checkpoint that this fastbp can read: {error}") from error
+
+
+def describe(parameters: dict) -> dict:
+    """The parameters as JSON has them; functions and other objects by their names."""
+    return {name: _describe(value) for name, value in parameters.items()}
+
+
+def _describe(value):
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _describe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_describe(item) for item in value]
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def compare(saved: dict, now: dict):
+    """Refuse to resume with parameters that would give another fit."""
+    names = [name for name in {**saved, **now} if name not in _FREE and saved.get(name) != now.get(name)]
+    if names:
+        was = ", ".join(f"{name}={saved.get(name)!r}" for name in names)
+        is_ = ", ".join(f"{name}={now.get(name)!r}" for name in names)
+        raise ValueError(
+            f"The checkpoint was saved with {was}, but now {is_}. Set them as they were, or fit without resume_from."
+        )
+
+
+def check_fits(saved: dict, parameters, n_rows: int):
+    """Refuse weights of other shapes or precision than the (coefs, intercepts) here, or other numbers of rows."""
+    was, is_ = (_layout(*pair) for pair in (saved["weights"], parameters))
+    if was != is_:
+        raise ValueError(f"The checkpoint holds weights of {was}, but X, y and the parameters ask for {is_}.")
+    if saved["n_rows"] != n_rows:
+        raise ValueError(f"The checkpoint was trained on {saved['n_rows']} rows, but now there are {n_rows}.")
+
+
+def _layout(coefs, intercepts):
+    return ", ".join(f"{p.dtype} {p.shape}" for p in [*coefs, *intercepts])
+
+
+# ---- a tree of dicts, lists, numbers, strings and arrays <-> JSON and a list of arrays
+
+
+def _without_arrays(tree, arrays):
+    """The tree as JSON takes it, each array replaced by its place in `arrays`."""
+    if isinstance(tree, np.ndarray):
+        arrays.append(tree)
+        return {"array": len(arrays) - 1}
+    if isinstance(tree, dict):
+        return {"dict": {key: _without_arrays(item, arrays) for key, item in tree.items()}}
+    if isinstance(tree, list | tuple):
+        return [_without_arrays(item, arrays) for item in tree]
+    return tree.item() if isinstance(tree, np.generic) else tree
+
+
+def _with_arrays(tree, arrays):
+    if isinstance(tree, list):
+        return [_with_arrays(item, arrays) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if "array" in tree:
+        return arrays[str(tree["array"])]
+    return {key: _with_arrays(item, arrays) for key, item in tree["dict"].items()}

@@ -1,0 +1,91 @@
+"""Training on all rows at once, by SciPy's L-BFGS."""
+
+from time import perf_counter
+
+import numpy as np
+import scipy.optimize
+
+from fastbp._callbacks import Epoch
+from fastbp._training import Stop
+
+
+class _Iterations:
+    """What SciPy calls after each iteration; `stop` says who ended them, if callbacks or the clock did."""
+
+    def __init__(self, assign, max_time, callbacks, view):
+        self.assign, self.callbacks, self.view = assign, callbacks, view
+        self.max_time = np.inf if max_time is None else max_time
+        self.started = perf_counter()
+        self.n = 0
+        self.stop = None
+
+    def __call__(self, intermediate_result):
+        self.n += 1
+        elapsed = perf_counter() - self.started
+        if self.callbacks:
+            self.assign(intermediate_result.x)  # a line search may have tried others since
+            epoch = Epoch(epoch=self.n, loss=float(intermediate_result.fun), elapsed=elapsed, _view=self.view)
+            if epoch.tell(self.callbacks):
+                self.stop = Stop.CALLBACK
+        if self.stop is None and elapsed > self.max_time:
+            self.stop = Stop.MAX_TIME
+        if self.stop is not None:
+            raise StopIteration
+
+
+def minimize_lbfgs(
+    network,
+    X,
+    y,
+    sample_weight,
+    *,
+    alpha,
+    loss_divisor,
+    max_iter,
+    max_fun,
+    gtol,
+    max_time=None,
+    callbacks=(),
+    view=None,
+) -> scipy.optimize.OptimizeResult:
+    """Minimise the loss over all rows at once, leaving the solution in the network.
+
+    `stop` of the result is Stop.CALLBACK or Stop.MAX_TIME if one of these ended it, else None.
+    """
+    total_weight = len(y) if sample_weight is None else sample_weight.sum()
+    coefs, intercepts = network.get_parameters()
+    shapes = [p.shape for p in coefs + intercepts]
+    ends = np.cumsum([p.size for p in coefs + intercepts])
+    n_weights = ends[len(coefs) - 1]
+    alpha_of_weight = np.repeat(alpha, [W.size for W in coefs]) if np.ndim(alpha) else None
+
+    def flatten(parameters):
+        return np.concatenate([p.ravel() for p in parameters]).astype(np.float64, copy=False)
+
+    def assign(vector):
+        parts = [p.reshape(shape) for p, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
+        network.set_parameters(parts[: len(coefs)], parts[len(coefs) :])
+
+    def loss_gradient(vector):
+        assign(vector)
+        loss, dcoefs, dintercepts = network.loss_gradient(X, y, sample_weight, alpha)
+        if loss_divisor > 1:
+            # scikit-learn's loss is a mean over outputs, its gradient that of their sum: L-BFGS sees both as they are
+            squares = vector[:n_weights] ** 2
+            penalty = alpha * np.sum(squares) if alpha_of_weight is None else np.sum(alpha_of_weight * squares)
+            penalty /= 2 * total_weight
+            loss = (loss - penalty) / loss_divisor + penalty
+        return loss, flatten(dcoefs + dintercepts)
+
+    iterations = _Iterations(assign, max_time, callbacks, view)
+    result = scipy.optimize.minimize(
+        loss_gradient,
+        flatten(coefs + intercepts),
+        method="L-BFGS-B",
+        jac=True,
+        callback=iterations if callbacks or max_time is not None else None,
+        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol},
+    )
+    assign(result.x)
+    result.stop = iterations.stop
+    return result

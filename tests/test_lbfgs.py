@@ -1,0 +1,66 @@
+"""L-BFGS with callbacks, a time limit and a penalty for each layer."""
+
+import numpy as np
+import pytest
+from conftest import assert_same_bits, batch, build, random_net
+
+from fastbp._lbfgs import minimize_lbfgs
+from fastbp._training import Stop
+
+
+def minimize(network, p, **settings):
+    X, y = batch(p)
+    defaults = {"alpha": 0.01, "loss_divisor": 3, "max_iter": 8, "max_fun": 1000, "gtol": 1e-9}
+    return minimize_lbfgs(network, X, y, None, **{**defaults, **settings})
+
+
+@pytest.fixture
+def p():
+    return random_net((5, 4, 3), ("tanh",), "identity", "squared_error", 30)
+
+
+def test_callbacks_see_each_iteration_and_change_nothing(p):
+    network, epochs, views = build(p), [], []
+    plain = minimize(build(p), p)
+    seen = minimize(
+        network, p, callbacks=[epochs.append, lambda epoch: views.append(epoch.model)], view=network.get_parameters
+    )
+    assert np.array_equal(seen.x, plain.x)
+    assert seen.stop is plain.stop is None
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 9))
+    assert epochs[-1].loss == seen.fun
+    assert epochs[0].learning_rate is epochs[0].validation_score is None
+    assert 0 < epochs[0].elapsed < epochs[-1].elapsed
+    assert_same_bits(views[-1][0], network.get_parameters()[0])
+
+
+def test_a_callback_stops_it(p):
+    network = build(p)
+    result = minimize(network, p, callbacks=[lambda epoch: epoch.epoch == 3])
+    assert result.stop is Stop.CALLBACK
+    assert result.nit == 3
+    assert np.array_equal(result.x, minimize(build(p), p, max_iter=3).x)
+
+
+def test_time_stops_it(p):
+    result = minimize(build(p), p, max_time=1e-9)
+    assert result.stop is Stop.MAX_TIME
+    assert result.nit == 1
+    assert minimize(build(p), p, max_time=1e9).nit == 8
+
+
+def test_the_solution_is_left_in_the_network(p):
+    network = build(p)
+    result = minimize(network, p)
+    coefs, intercepts = network.get_parameters()
+    assert np.array_equal(np.concatenate([q.ravel() for q in coefs + intercepts]), result.x)
+
+
+def test_a_penalty_for_each_layer(p):
+    assert np.allclose(minimize(build(p), p, alpha=[0.1, 0.1]).x, minimize(build(p), p, alpha=0.1).x, rtol=1e-9)
+    network = build(p)
+    result = minimize(network, p, alpha=[0.0, 5.0])
+    X, y = batch(p)
+    outputs, _ = network.evaluate(X, y)
+    penalty = 5 / 2 * np.sum(network.get_parameters()[0][1] ** 2)
+    assert result.fun == pytest.approx(0.5 * np.mean((outputs - y) ** 2) + penalty / 30)
