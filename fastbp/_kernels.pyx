@@ -312,7 +312,7 @@ def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momen
            beta_2=0.999, rho=0.9, epsilon=1e-8, clip=0.0, decay=0.0, average=None, share=0.0, isa=None):
     """U on a row of parameters (n,): new W, m, v, their average if one is given, the sum of squares of the new W.
 
-    `learning_rate` and `decay` are taken as they are; `share` is that of the new W (schedule-free: of z) in the average.
+    `learning_rate` and `decay` are taken as they are; `share` is that of the new W (or z) in the average.
     """
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef fb_step step

@@ -280,9 +280,10 @@ class RMSprop:
 
 
 class ScheduleFree:
-    """U for schedule_free (Defazio et al. 2024, algorithm 1): the parameters are y = (1 - β₁) z + β₁ x, where g is taken.
+    """U for schedule_free (Defazio et al. 2024, algorithm 1): z = z - η_t g / (√v + ε), η_t = η √(1 - β₂ᵗ).
 
-    z takes the steps, with v as Adam's; x, the mean of all z so far, each of weight η², is what predicts.
+    v is Adam's. The parameters, where g is taken, are y = (1 - β₁) z + β₁ x; x, the mean of all z so far, each of
+    weight η², is what predicts.
     """
 
     def __init__(self, params, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0):
@@ -335,7 +336,7 @@ def train_epoch(net, optimizer, X, y, order, batch_size, learning_rate, alpha=0.
     """
     W, b, activations, output, loss = net
     order = np.arange(len(X)) if order is None else order
-    alpha = np.broadcast_to(alpha, len(W) - 1)
+    layers, alpha = range(1, len(W)), np.broadcast_to(alpha, len(W) - 1)
     starts = range(0, len(order), batch_size)
     data_loss = penalty = 0.0
     for start, rate in zip(starts, np.broadcast_to(learning_rate, len(starts)), strict=True):
@@ -343,12 +344,8 @@ def train_epoch(net, optimizer, X, y, order, batch_size, learning_rate, alpha=0.
         w = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
         batch = backprop(X[rows], y[rows], W, b, activations, output, loss, w, masks=masks and masks(len(rows)))
         data_loss += len(rows) * batch.loss / w.sum()
-        penalty += (
-            len(rows) * sum(alpha_l / 2 * np.sum(W_l**2) for alpha_l, W_l in zip(alpha, W[1:], strict=True)) / w.sum()
-        )
-        grads = [
-            (dW_l + alpha_l * W_l) / w.sum() for dW_l, alpha_l, W_l in zip(batch.dW[1:], alpha, W[1:], strict=True)
-        ]
+        penalty += len(rows) * sum(alpha[l - 1] / 2 * np.sum(W[l] ** 2) for l in layers) / w.sum()
+        grads = [(batch.dW[l] + alpha[l - 1] * W[l]) / w.sum() for l in layers]
         grads += [db_l / w.sum() for db_l in batch.db[1:]]
         optimizer.step(W[1:] + b[1:], clipped(grads, clip_norm, clip_value), rate)  # U
         if average is not None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.sparse
 from conftest import assert_same_bits, assert_same_parameters, batch, build, random_net
 
 from fastbp._engine import Network
@@ -28,6 +29,24 @@ NETS = {  # name: sizes, activations, output, loss, optimizer, rows, batch size
     "tanh output": ([6, 17, 3], ["relu"], "tanh", "squared_error", "adam", 100, 33),
     "one against all": ([6, 20, 4], ["tanh"], "logistic", "log_loss", "adam", 100, 50),
     "full batch": ([4, 32, 16, 4], ["tanh", "tanh"], "softmax", "log_loss", "nesterov", 1000, 1000),
+    "rmsprop": ([20, 50, 3], ["tanh"], "softmax", "log_loss", "rmsprop", 200, 64),
+    "adamw": ([20, 50, 3], ["relu"], "identity", "squared_error", "adam", 200, 64),
+    "average": ([20, 50, 3], ["tanh"], "softmax", "log_loss", "nesterov", 200, 64),
+    "schedule free": ([20, 50, 33, 3], ["tanh", "tanh"], "softmax", "log_loss", "schedule_free", 300, 128),
+    "clipped": ([40, 150, 5], ["tanh"], "softmax", "log_loss", "adam", 300, 128),
+    "dropout": ([40, 150, 33, 5], ["relu", "tanh"], "softmax", "log_loss", "adam", 300, 128),
+    "sparse": ([150, 70, 33, 5], ["relu", "tanh"], "softmax", "log_loss", "adam", 300, 128),
+    "everything": ([150, 70, 33, 5], ["relu", "tanh"], "softmax", "log_loss", "rmsprop", 300, 128),
+}
+
+CLIPS, DROPPED = dict(clip_norm=2**-4, clip_value=2**-8), [0.2, 0.5, 0.3]
+OPTIONS = {  # of some nets
+    "adamw": dict(weight_decay=0.5),
+    "average": dict(ema_decay=0.75),
+    "clipped": CLIPS,
+    "dropout": dict(dropout=DROPPED),
+    "sparse": dict(sparse=True),
+    "everything": dict(sparse=True, dropout=DROPPED, weight_decay=0.5, ema_decay=0.75, **CLIPS),
 }
 
 # SHA-256, shortened to 16 hexadecimal digits, of the weights, losses and predictions: (float32, float64).
@@ -44,6 +63,14 @@ EXPECTED = {
     "tanh output": ("68b23e3550f71fd2", "0e6b4a74d670847c"),
     "one against all": ("8ecb3b2725809925", "884a416b65ae43bb"),
     "full batch": ("5864277145c09dc7", "18b9280c3d0bff14"),
+    "rmsprop": ("6aa8d132d8ae793d", "a23fb104c886f428"),
+    "adamw": ("3afc88237e4bdbfb", "07658ea7194b3d6f"),
+    "average": ("761f1e1d98f32c83", "5ec5e8529df539b7"),
+    "schedule free": ("93bfdaa82421b707", "38a48a455db568a3"),
+    "clipped": ("a8f6ee571b5c6ea6", "ccb3fdc0b49a0e76"),
+    "dropout": ("97d1cfaea5adc572", "6f65cbbeeab039c5"),
+    "sparse": ("e97fc53d43bbf56e", "6cabdf05e32c6417"),
+    "everything": ("507f358ea89a15de", "c5b1b459e009307b"),
 }
 
 
@@ -64,21 +91,27 @@ def data(sizes, loss, n):
 
 
 def fingerprint(name, dtype, n_threads=1, isa=None):
-    """Three epochs, then the hash of all that came out."""
+    """Three epochs, then the hash of all that came out, with the average of the weights if there is one."""
     sizes, activations, output, loss, optimizer, n, batch_size = NETS[name]
+    options = dict(OPTIONS.get(name, {}))
     X, y, coefs, intercepts, order, weight = data(sizes, loss, n)
     X, y = X.astype(dtype), y.astype(dtype)
+    if options.pop("sparse", False):
+        X = scipy.sparse.csr_array(np.where(X * 1024 % 4 == 0, X, 0))
     net = Network(sizes, activations, output, loss, dtype, n_threads=n_threads, isa=isa)
     net.set_parameters([c.astype(dtype) for c in coefs], [i.astype(dtype) for i in intercepts])
-    if optimizer == "adam":
-        net.set_optimizer("adam", beta_1=0.9, beta_2=0.999, epsilon=1e-8)
-    else:
-        net.set_optimizer("sgd", momentum=0.0 if optimizer == "sgd" else 0.9, nesterov=optimizer == "nesterov")
+    net.set_dropout(options.pop("dropout", None), seed=42)
+    if optimizer in ("sgd", "momentum", "nesterov"):
+        options |= dict(momentum=0.0 if optimizer == "sgd" else 0.9, nesterov=optimizer == "nesterov")
+        optimizer = "sgd"
+    net.set_optimizer(optimizer, **options)
     losses = [
         net.train_epoch(X, y, None, batch_size, 2**-6),
         net.train_epoch(X, y, order, batch_size, 2**-7, alpha=2**-4),
         net.train_epoch(X, y, order[::-1].copy(), batch_size, 2**-8, alpha=2**-4, sample_weight=weight),
     ]
+    if net.averages:
+        net.exchange_average()
     loss, coef_grads, intercept_grads = net.loss_gradient(X, y, alpha=2**-4)
     trained, biases = net.get_parameters()
     results = [*trained, *biases, *coef_grads, *intercept_grads, net.predict(X), np.array([*losses, (loss, 0, 0)])]

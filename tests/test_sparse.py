@@ -221,7 +221,7 @@ def test_other_matrices_are_refused(spoil):
 
 def test_columns_that_change_after_the_first_look(dtype):
     """SciPy keeps its verdict that they ascend. Columns twice in a row are no crash, whatever else they are."""
-    net, X, dense, p, _ = net_and_data("full", dtype, 2)
+    net, X, _, p, _ = net_and_data("full", dtype, 2)
     net.predict(X)
     X.indices[:] = 5
     net.train_epoch(X, p.target, None, 64, 0.01)

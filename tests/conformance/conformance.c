@@ -375,26 +375,109 @@ static void run_bias_gradient(void)
     bias_gradient_case(300, PANEL);
 }
 
+static void dropout_case(ptrdiff_t n, ptrdiff_t columns)
+{
+    static const double RATES[] = {0, 0.1, 0.5, 1 - 0x1p-53};
+    for (int i = 0; i < 4; i++) {
+        begin_case();
+        const fb_dropout drop = {.seed = next(), .layer = (uint64_t)i, .step = next(), .rate = RATES[i]};
+        const ptrdiff_t ld = n + GAP;
+        real *x = take_matrix(columns, ld), *y = below(2) ? x : take_matrix(columns, ld);
+        K->dropout(&drop, below(1000), x, y, n, columns, ld);
+        see_matrix(y, n, columns, ld);
+    }
+    end_case(n, columns, 0);
+}
+static void run_dropout(void) { each_pair(dropout_case); }
+
+/* (n, n_in) in CSR, of either precision and type of index; in some rows nothing, in some everything. */
+static fb_csr take_csr(ptrdiff_t n, ptrdiff_t n_in)
+{
+    static double values[300 * 300];
+    static int64_t columns[300 * 300], starts[301];
+    const fb_csr X = {.values = values, .columns = columns, .starts = starts, .is_float64 = (int)below(2),
+                      .is_int64 = (int)below(2)};
+    ptrdiff_t count = 0;
+    for (ptrdiff_t s = 0; s <= n; s++) {
+        if (X.is_int64)
+            starts[s] = count;
+        else
+            ((int32_t *)starts)[s] = (int32_t)count;
+        const ptrdiff_t share = below(5); /* quarters of the row */
+        for (ptrdiff_t k = 0; s < n && k < n_in; k++) {
+            if (below(4) >= share) continue;
+            const double x = (double)((int64_t)next() >> 10) / ((int64_t)1 << 53);
+            if (X.is_float64)
+                values[count] = x;
+            else
+                ((float *)values)[count] = (float)x;
+            if (X.is_int64)
+                columns[count++] = k;
+            else
+                ((int32_t *)columns)[count++] = (int32_t)k;
+        }
+    }
+    return X;
+}
+
+static void sparse_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
+{
+    begin_case();
+    static fb_entry entries[300 * 4 * PANEL];
+    enum { FIRST = 1 };
+    const fb_csr X = take_csr(n, n_in);
+    const fb_dropout dropout = {.seed = next(), .step = next(), .rate = 0.25}, *drop = below(2) ? &dropout : NULL;
+    const ptrdiff_t ld = n + GAP, rows = panels(n_out) * PANEL, tile = (1 + below(4)) * PANEL;
+    int64_t order[300 + FIRST], positions[300];
+    for (ptrdiff_t s = 0; s < n; s++) order[s + FIRST] = below(n), positions[s] = -1;
+    fb_layer layer = take_layer(n_in, n_out);
+    layer.activation = any_activation();
+    real *z = take_matrix(n_out, ld), *a = below(2) ? z : take_matrix(n_out, ld), *dW = take_matrix(n_in, rows);
+    K->forward_sparse(&layer, &X, order, FIRST, drop, 0, z, a, n, ld);
+    see_matrix(z, n, n_out, ld);
+    see_matrix(a, n, n_out, ld);
+    const real *delta = take_matrix(n_out, ld);
+    for (ptrdiff_t k = 0; k < n_in; k += tile) {
+        const ptrdiff_t n_columns = n_in - k < tile ? n_in - k : tile;
+        const ptrdiff_t count = K->collect(&X, order, FIRST, drop, n, k, n_columns, positions, entries);
+        for (ptrdiff_t j = 0; j < n_out; j += PANEL)
+            K->gradient_sparse(delta + j * ld, entries, count, n_out - j < PANEL ? n_out - j : PANEL, n_columns,
+                               dW + k * rows + j * PANEL, rows);
+    }
+    see(dW, panels(n_in) * rows * PANEL);
+    end_case(n, n_in, n_out);
+}
+static void run_sparse(void) { each_shape(sparse_case); }
+
+static void update_case(const fb_step *step, int averaged, generator draw, ptrdiff_t n)
+{
+    begin_case();
+    const ptrdiff_t size = (n + GAP) * PANEL;
+    real *W = take(n + GAP, draw), *dW = take(n, draw), *m = take(n + GAP, draw), *v = take(n + GAP, draw);
+    real *average = averaged || step->solver == FB_SCHEDULE_FREE ? take(n + GAP, draw) : NULL;
+    for (ptrdiff_t j = 0; j < size; j++) v[j] = v[j] < 0 ? -v[j] : v[j];
+    const double of_gradient = K->gradient_squares(W, dW, n, step), squares = K->update(W, dW, m, v, average, n, step);
+    see(W, size);
+    see(m, size);
+    see(v, size);
+    if (average) see(average, size);
+    see_doubles(&of_gradient, 1);
+    see_doubles(&squares, 1);
+}
+
 static void run_update(void)
 {
     static const generator DRAW[] = {ordinary, small, tiny};
-    for (int choice = 0; choice < 2 * 2 * 2 * 3; choice++)
+    for (int choice = 0; choice < 4 * 2 * 2 * 2 * 2 * 2 * 3; choice++) {
+        const fb_step step = {.solver = (fb_solver)(choice % 4), .nesterov = choice / 4 % 2, .alpha = choice / 8 % 2 ? 1e-4 : 0,
+                              .scale = 1.0 / 33, .clip = choice / 16 % 2 ? 1e-2 : 0, .learning_rate = 1e-3,
+                              .decay = choice / 32 % 2 ? 1e-3 : 0, .momentum = 0.9, .beta_1 = 0.9, .beta_2 = 0.999, .rho = 0.9,
+                              .epsilon = 1e-8, .average = 0.1};
         for (int i = 0; i < N_SIZES; i++) {
-            begin_case();
-            const fb_step step = {.solver = choice % 2 ? FB_ADAM : FB_SGD, .nesterov = choice / 2 % 2,
-                                  .alpha = choice / 4 % 2 ? 1e-4 : 0, .scale = 1.0 / 33, .learning_rate = 1e-3,
-                                  .momentum = 0.9, .beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-8};
-            const ptrdiff_t n = SIZES[i], size = (n + GAP) * PANEL;
-            const generator draw = DRAW[choice / 8];
-            real *W = take(n + GAP, draw), *dW = take(n, draw), *m = take(n + GAP, draw), *v = take(n + GAP, draw);
-            for (ptrdiff_t j = 0; j < size; j++) v[j] = v[j] < 0 ? -v[j] : v[j];
-            const double squares = K->update(W, dW, m, v, NULL, n, &step);
-            see(W, size);
-            see(m, size);
-            see(v, size);
-            see_doubles(&squares, 1);
-            end_case(choice, n, 0);
+            update_case(&step, choice / 64 % 2, DRAW[choice / 128], SIZES[i]);
+            end_case(choice, SIZES[i], 0);
         }
+    }
 }
 
 static void run_squares(void)
@@ -501,7 +584,7 @@ static const struct {
     {"delta", run_delta},         {"gradient", run_gradient},             {"bias_gradient", run_bias_gradient},
     {"update", run_update},       {"squares", run_squares},               {"mirror", run_mirror},
     {"activate", run_activate},   {"derive", run_derive},                 {"softmax_derive", run_softmax_derive},
-    {"logarithm", run_logarithm},
+    {"logarithm", run_logarithm}, {"dropout", run_dropout},               {"sparse", run_sparse},
 };
 
 int main(int argc, char **argv)
