@@ -110,7 +110,7 @@ class ProgressBar(Silent):
 
 
 def reporter(verbose: int, n_epochs: int, n_done: int = 0) -> Silent:
-    """The report that `verbose` asks for: 0 nothing, 2 a bar where tqdm is installed, any other number lines."""
+    """The report that `verbose` asks for: 0 nothing, 2 a bar where tqdm is installed, else scikit-learn's lines."""
     if verbose != 2:
         return Lines() if verbose else Silent()
     try:
