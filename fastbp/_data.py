@@ -77,7 +77,7 @@ def _check(model, X, y="no_validation", **kwargs):
 
 def _for_network(X):
     if not issparse(X):
-        return np.require(X, requirements="A")
+        return X if X.flags.aligned else X.copy()
     if X.format == "csr" and X.has_canonical_format:
         return X
     X = X.tocsr(copy=True)  # the caller's matrix stays as it is
