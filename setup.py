@@ -57,6 +57,7 @@ setup(
             extension("_optimizer"),
             extension("_phases"),
             extension("_team"),
+            extension("_passes"),
             extension("_engine"),
             extension("textbook"),
         ],

@@ -56,7 +56,7 @@ def flights():
     table = table.sample(60_000, random_state=0)
     date = pd.to_datetime(table[["year", "month", "day"]])
     schedule = table[["sched_dep_time", "distance", "carrier", "origin", "dest"]]
-    schedule = schedule.assign(day=date.dt.dayofyear, weekday=date.dt.dayofweek.astype(str))
+    schedule = schedule.assign(day=date.dt.day_of_year, weekday=date.dt.day_of_week.astype(str))
     return MLPClassifier, pd.get_dummies(schedule), table["arr_delay"] > 15
 
 

@@ -84,4 +84,5 @@ if __name__ == "__main__":
         }
         for (name, fit), degree in zip(fits.items(), degrees, strict=True):
             q, error = remez(*fit, degree)
-            print(f"/* float{bits}: {name}, relative error {mp.nstr(error, 3)} */", ", ".join(mp.nstr(c, digits) for c in q))
+            terms = ", ".join(mp.nstr(term, digits) for term in q)
+            print(f"/* float{bits}: {name}, relative error {mp.nstr(error, 3)} */", terms)

@@ -110,8 +110,8 @@ class ProgressBar(Silent):
 
 
 def reporter(verbose: int, n_epochs: int, n_done: int = 0) -> Silent:
-    """The report that `verbose` asks for: 0 nothing, 1 lines, 2 a bar where tqdm is installed."""
-    if verbose < 2:
+    """The report that `verbose` asks for: 0 nothing, 2 a bar where tqdm is installed, else scikit-learn's lines."""
+    if verbose != 2:
         return Lines() if verbose else Silent()
     try:
         from tqdm.auto import tqdm

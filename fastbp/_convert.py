@@ -3,6 +3,7 @@
 import copy
 
 import sklearn.neural_network
+from sklearn.base import is_classifier
 from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
 
@@ -52,7 +53,7 @@ def from_sklearn(mlp):
     check_is_fitted(mlp)
     model = ours(**mlp.get_params())
     _copy_fitted(mlp, model)
-    if hasattr(mlp, "classes_"):
+    if is_classifier(mlp):
         model._loss = classifier_loss(model, mlp._label_binarizer.y_type_)
     else:
         model._loss = regressor_loss(model, mlp.n_outputs_)
@@ -63,7 +64,7 @@ def to_sklearn(model):
     """Return scikit-learn's estimator with the weights of a fitted model."""
     check_is_fitted(model, "coefs_")
     _check_predictions_are_theirs(model)
-    theirs = getattr(sklearn.neural_network, type(model).__name__)
+    theirs = sklearn.neural_network.MLPClassifier if is_classifier(model) else sklearn.neural_network.MLPRegressor
     mlp = theirs()
     defaults, ours = mlp.get_params(), model.get_params() | {"activation": _one_activation(model)}
     if "loss" in defaults and model.out_activation_ == "exp":
@@ -104,7 +105,7 @@ def _check_predictions_are_theirs(model):
         )
     if model._loss.sorts:
         raise ValueError("scikit-learn's networks do not sort quantiles. Fit one model for each level.")
-    multiclass = hasattr(model, "classes_") and model._label_binarizer.y_type_ == "multiclass"
+    multiclass = is_classifier(model) and model._label_binarizer.y_type_ == "multiclass"
     if multiclass and model.out_activation_ == "logistic":
         raise ValueError(
             "scikit-learn's networks have softmax outputs for several classes, loss='squared_error' has logistic "

@@ -42,13 +42,19 @@ def check_X_y(model, X, y, reset):
     return _for_network(X), y
 
 
-def check_weight(sample_weight, X, dtype):
-    """Validate sample_weight, None or one for each row of X."""
-    if sample_weight is None:
+def check_weight(sample_weight, target_weight, X, dtype):
+    """Validate sample_weight, None or one for each row of X; return it times what the targets weigh."""
+    weight = target_weight
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, X)
+        if target_weight is not None:
+            weight = weight * target_weight
+    if weight is None:
         return None
-    sample_weight = _check_sample_weight(sample_weight, X)
-    check_range(sample_weight, dtype, "sample_weight")
-    return sample_weight
+    if not weight.any():  # scikit-learn looks since 1.9
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    check_range(weight, dtype, "sample_weight")
+    return weight
 
 
 def check_range(array, dtype, name):
@@ -71,7 +77,7 @@ def _check(model, X, y="no_validation", **kwargs):
 
 def _for_network(X):
     if not issparse(X):
-        return np.require(X, requirements="A")
+        return X if X.flags.aligned else X.copy()
     if X.format == "csr" and X.has_canonical_format:
         return X
     X = X.tocsr(copy=True)  # the caller's matrix stays as it is

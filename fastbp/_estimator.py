@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from operator import index
 from typing import Self
 
 import numpy as np
@@ -157,18 +158,15 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
+        return [index(size) for size in sizes]
 
     def _rows(self, X, y, sample_weight, dtype):
         """Checked data with its targets as the network takes them; X it takes as it is, if its values fit."""
         targets = self._encode(y)
         check_range(X, dtype, "X")
         check_range(targets, dtype, "y")
-        sample_weight = check_weight(sample_weight, X, dtype)
-        target_weight = self._target_weight(y)
-        if target_weight is not None:
-            sample_weight = target_weight if sample_weight is None else sample_weight * target_weight
-        return Rows(X, y, np.ascontiguousarray(targets, dtype=dtype), sample_weight)
+        weight = check_weight(sample_weight, self._target_weight(y), X, dtype)
+        return Rows(X, y, np.ascontiguousarray(targets, dtype=dtype), weight)
 
     def _start(self, sizes, dtype, random_state):
         """Draw new weights and forget what earlier training left."""
@@ -197,8 +195,8 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             )
 
     def _fit_lbfgs(self, network, rows, task):
-        # scikit-learn's L-BFGS says nothing with verbose=1
-        reports = [reporter(self.verbose, self.max_iter)] if self.verbose > 1 else []
+        # but for the bar it says nothing, as scikit-learn's
+        reports = [reporter(self.verbose, self.max_iter)] if self.verbose == 2 else []
         result = minimize_lbfgs(
             network,
             rows.X,
@@ -310,6 +308,6 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        if self.dtype is None:
-            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        preserved = {None: ["float64", "float32"], "float32": ["float32"], np.float32: ["float32"]}
+        tags.transformer_tags.preserves_dtype = preserved.get(self.dtype, ["float64"])
         return tags

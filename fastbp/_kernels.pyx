@@ -234,7 +234,7 @@ def loss(z, y, output, loss, sample_weight=None, clip=True, isa=None, smoothing=
 
 
 def delta(delta, W, kept, activation, isa=None):
-    """BP2: delta_prev = (delta W) f'(z_prev), from a_prev = f(z_prev), or from z_prev for those in NEED_Z, (n, n_in)."""
+    """BP2: delta_prev = (delta W) f'(z_prev), from a_prev, or from z_prev for those in NEED_Z, (n, n_in)."""
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef _Layer layer = _Layer(W, None, "identity", isa)
     cdef _Matrix delta_in = _Matrix.pack(k, delta), kept_in = _Matrix.pack(k, kept)

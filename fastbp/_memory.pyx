@@ -55,7 +55,7 @@ cdef fb_rows rows_of(object X) except *:
 
 
 cdef Inputs inputs_of(object X) except *:
-    """X, an array or a scipy.sparse CSR matrix with sorted columns, as the kernels see it; X must outlive the result."""
+    """X, an array or a canonical scipy.sparse CSR matrix, as the kernels see it; X must outlive the result."""
     cdef Inputs inputs
     memset(&inputs, 0, sizeof(inputs))
     inputs.sparse = not isinstance(X, np.ndarray)

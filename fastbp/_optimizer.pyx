@@ -124,7 +124,8 @@ cdef class Optimizer(Parameters):
         """
         state = {"t": self.t, "moments": [self._unpack_all(self.m, self.mb), self._unpack_all(self.v, self.vb)]}
         if self.averages:
-            state["average"], state["rates_squared"] = self._unpack_all(self.average, self.average_b), self.rates_squared
+            state["average"] = self._unpack_all(self.average, self.average_b)
+            state["rates_squared"] = self.rates_squared
         return state
 
     def set_optimizer_state(self, state):

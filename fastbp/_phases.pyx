@@ -186,7 +186,7 @@ cdef class Phases(Optimizer):
 
     cdef void phase_2(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
                       int parts) noexcept nogil:
-        """One tile: its gradient over all rows of the batch, if it is not stored, then the update of W and its mirror."""
+        """One tile: its gradient over all rows of the batch, unless it is stored, then U on W and its mirror."""
         cdef char[(MAX_TILE_PANELS * 16 + 2) * 64] block  # at most 16 lines of 64 bytes a panel, one line of biases
         cdef char *db = <char *> ((<size_t> &block[0] + FB_LINE - 1) // FB_LINE * FB_LINE)
         cdef char *dW = db + FB_LINE

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
@@ -17,7 +17,7 @@ from fastbp._options import REGRESSOR_CONSTRAINTS
 
 
 @with_shared_text
-class MLPRegressor(MultiOutputMixin, RegressorMixin, BaseMLP):
+class MLPRegressor(RegressorMixin, BaseMLP):
     """Multilayer perceptron that minimises the squared error, or another loss, of real targets.
 
     The parameters, attributes and methods of :class:`sklearn.neural_network.MLPRegressor` are here, and with the

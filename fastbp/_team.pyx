@@ -1,7 +1,7 @@
 """How the threads share the work of a batch: the only OpenMP in the engine.
 
-Two barriers a step, no reduction, nothing allocated. Only what needs the whole gradient first (clipping by its norm) has
-a third and a fourth.
+Two barriers a step, no reduction, nothing allocated. Only what needs the whole gradient first, clipping by its norm,
+has a third and a fourth.
 """
 
 from cython.parallel cimport parallel, prange, threadid

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import HIDDEN, PAIRS, batch, build, draw, random_net
+from conftest import PAIRS, batch, build, draw, random_net
 
 from fastbp import _kernels
 
@@ -14,6 +14,13 @@ ACTIVATIONS = {
     "logistic": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "selu": F.selu,
+    "softplus": F.softplus,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
     "exp": torch.exp,
     "softmax": lambda z: torch.softmax(z, dim=1),
 }
@@ -32,7 +39,7 @@ def random_problem(seed, dtype):
     output, loss = PAIRS[seed % len(PAIRS)]
     sizes = rng.randint(1, 71, L + 1)
     sizes[-1] = rng.randint(2, 71) if output == "softmax" else rng.randint(1, 71)
-    activations = [HIDDEN[i] for i in rng.randint(len(HIDDEN), size=L - 1)]
+    activations = rng.choice(list(_kernels.ACTIVATIONS), size=L - 1).tolist()
     return random_net(sizes.tolist(), activations, output, loss, rng.randint(1, 151), dtype, seed)
 
 

@@ -294,7 +294,7 @@ def test_the_network_gets_X_itself(Estimator, monkeypatch, early_stopping):
             seen.append(X)
             return super().train_epoch(X, *args, **kwargs)
 
-    monkeypatch.setattr("fastbp._estimator.Network", Spy)
+    monkeypatch.setattr("fastbp._model.Network", Spy)
     X = np.asfortranarray(IRIS)
     Estimator(**SMALL, dtype="float32", early_stopping=early_stopping).fit(X, SPECIES)
     assert seen

@@ -214,7 +214,7 @@ def test_interruption_keeps_the_model(Estimator, monkeypatch):
                 raise KeyboardInterrupt
             return super().train_epoch(*args, **kwargs)
 
-    monkeypatch.setattr("fastbp._estimator.Network", Impatient)
+    monkeypatch.setattr("fastbp._model.Network", Impatient)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model = Estimator(**SMALL).fit(IRIS, SPECIES)
     assert model.n_iter_ == 3

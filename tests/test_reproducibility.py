@@ -29,6 +29,12 @@ NETS = {  # name: sizes, activations, output, loss, optimizer, rows, batch size
     "tanh output": ([6, 17, 3], ["relu"], "tanh", "squared_error", "adam", 100, 33),
     "one against all": ([6, 20, 4], ["tanh"], "logistic", "log_loss", "adam", 100, 50),
     "full batch": ([4, 32, 16, 4], ["tanh", "tanh"], "softmax", "log_loss", "nesterov", 1000, 1000),
+    "from a": ([12, 20, 19, 18, 17, 5], ["leaky_relu", "elu", "selu", "softplus"], "exp", "gamma", "adam", 120, 50),
+    "from z": ([12, 40, 19, 18, 5], ["gelu", "silu", "mish"], "softmax", "focal", "adam", 120, 50),
+    "huber": ([12, 40, 5], ["mish"], "identity", "huber", "adam", 120, 50),
+    "quantiles": ([12, 40, 3], ["silu"], "identity", "quantile", "adam", 120, 50),
+    "smoothed": ([12, 40, 5], ["relu"], "softmax", "log_loss", "adam", 120, 50),
+    "weighted labels": ([12, 40, 4], ["relu"], "logistic", "binary_focal", "adam", 120, 50),
     "rmsprop": ([20, 50, 3], ["tanh"], "softmax", "log_loss", "rmsprop", 200, 64),
     "adamw": ([20, 50, 3], ["relu"], "identity", "squared_error", "adam", 200, 64),
     "average": ([20, 50, 3], ["tanh"], "softmax", "log_loss", "nesterov", 200, 64),
@@ -40,6 +46,13 @@ NETS = {  # name: sizes, activations, output, loss, optimizer, rows, batch size
 }
 
 CLIPS, DROPPED = dict(clip_norm=2**-4, clip_value=2**-8), [0.2, 0.5, 0.3]
+SETTINGS = {  # of some losses
+    "from z": dict(parameter=1.5),
+    "huber": dict(parameter=0.25),
+    "quantiles": dict(levels=(0.25, 0.5, 0.875)),
+    "smoothed": dict(smoothing=0.125),
+    "weighted labels": dict(parameter=2.0, smoothing=0.25, class_weights=((1, 2), (0.5, 1), (1, 1), (3, 0.25))),
+}
 OPTIONS = {  # of some nets
     "adamw": dict(weight_decay=0.5),
     "average": dict(ema_decay=0.75),
@@ -63,6 +76,12 @@ EXPECTED = {
     "tanh output": ("68b23e3550f71fd2", "0e6b4a74d670847c"),
     "one against all": ("8ecb3b2725809925", "884a416b65ae43bb"),
     "full batch": ("5864277145c09dc7", "18b9280c3d0bff14"),
+    "from a": ("a98e6b61c2dfdd3c", "3661350ea86fa981"),
+    "from z": ("03bbf7fb224e8081", "afe705d35aced41d"),
+    "huber": ("d04f844d2b44fc73", "5c320108a6106ab0"),
+    "quantiles": ("a6165ed843fb6826", "121038fb56aa8a9c"),
+    "smoothed": ("a44d2a53450edfbb", "fb8ceae5c085cca8"),
+    "weighted labels": ("512da9d5e5689398", "c1607df9d76e943d"),
     "rmsprop": ("6aa8d132d8ae793d", "a23fb104c886f428"),
     "adamw": ("3afc88237e4bdbfb", "07658ea7194b3d6f"),
     "average": ("761f1e1d98f32c83", "5ec5e8529df539b7"),
@@ -78,12 +97,12 @@ def data(sizes, loss, n):
     """Integers / 2^k throughout: exact in float32."""
     rng = np.random.RandomState(42)
     X = rng.randint(-1024, 1025, (n, sizes[0])) / 1024
-    if loss == "log_loss":
+    if loss in ("log_loss", "focal"):
         y = rng.randint(sizes[-1], size=(n, 1))
-    elif loss == "squared_error":
+    elif loss in ("squared_error", "huber", "quantile"):
         y = rng.randint(-512, 513, (n, sizes[-1])) / 1024
     else:
-        y = rng.randint(2 if loss == "binary_log_loss" else 5, size=(n, sizes[-1]))
+        y = rng.randint(2 if loss.startswith("binary") else 5, size=(n, sizes[-1])) + (loss == "gamma")
     scales = [2.0 ** -(1 + int(fan_in).bit_length() // 2) for fan_in in sizes[:-1]]
     coefs = [rng.randint(-2048, 2049, shape) / 1024 * s for shape, s in zip(pairwise(sizes), scales, strict=True)]
     intercepts = [rng.randint(-512, 513, size) / 1024 for size in sizes[1:]]
@@ -98,7 +117,7 @@ def fingerprint(name, dtype, n_threads=1, isa=None):
     X, y = X.astype(dtype), y.astype(dtype)
     if options.pop("sparse", False):
         X = scipy.sparse.csr_array(np.where(X * 1024 % 4 == 0, X, 0))
-    net = Network(sizes, activations, output, loss, dtype, n_threads=n_threads, isa=isa)
+    net = Network(sizes, activations, output, loss, dtype, n_threads=n_threads, isa=isa, **SETTINGS.get(name, {}))
     net.set_parameters([c.astype(dtype) for c in coefs], [i.astype(dtype) for i in intercepts])
     net.set_dropout(options.pop("dropout", None), seed=42)
     if optimizer in ("sgd", "momentum", "nesterov"):

@@ -48,7 +48,7 @@ static void output_lanes(const fb_output *out, real *z)
         softmax_lanes(z, out->n_out);
         return;
     }
-    for (ptrdiff_t j = 0; j < out->n_out; j++) v_store(z + j * LANES, f(out->activation, v_load(z + j * LANES)));
+    activate(out->activation, z, z, out->n_out * LANES);
 }
 
 /* Logarithms take a in [clip, 1 - clip], so that being wrong for sure costs a finite amount. */
@@ -80,8 +80,9 @@ FB_INLINE vec loss_lanes(fb_loss_name loss, const fb_output *out, const real *a,
             d = v_mul(weight, d);
         }
         C = v_add(C, C_j);
-        v_store(delta + j * LANES, collapsed || out->activation == FB_SOFTMAX ? d : times_f_prime(out->activation, d, a_j));
+        v_store(delta + j * LANES, d);
     }
+    if (out->activation != FB_SOFTMAX && !collapsed) derive(out->activation, a, delta, out->n_out * LANES);
     if (out->activation == FB_SOFTMAX && !collapsed) softmax_jacobian_lanes(a, delta, out->n_out);
     if (out->activation == FB_SOFTMAX && loss == FB_FOCAL) softmax_deviation_lanes(a, delta, out->n_out);
     return C;

@@ -92,7 +92,7 @@ static ptrdiff_t collect(const fb_csr *X, const int64_t *order, ptrdiff_t first,
     for (ptrdiff_t s = 0; s < n; s++) {
         const int64_t row = order ? order[first + s] : first + s;
         int64_t i = positions[s] < 0 ? lower_bound(X, row, k) : positions[s], end = row_start(X, row + 1);
-        if (end > i + n_columns) end = i + n_columns;
+        if (end > i + n_columns) end = i + n_columns; /* whatever the matrix: more would not fit into `entries` */
         for (int64_t column; i < end && (column = column_at(X, i)) < k + n_columns; i++) {
             const real x = value_at(X, i, drop, drop ? row_key(drop, s) : 0, column);
             entries[count++] = (fb_entry){(int32_t)s, (int32_t)(column - k), (double)x};

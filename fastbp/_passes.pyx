@@ -1,0 +1,128 @@
+"""The passes of a batch for a caller with NumPy arrays: checks, buffers, and a loss that is written in Python."""
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+from fastbp._kernels cimport FB_LINE, FB_SOFTMAX, fb_rows
+from fastbp._memory cimport Workspace, inputs_of, panels, rows_of
+from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, Job
+from fastbp._team cimport Team
+
+cnp.import_array()
+
+
+cdef class Passes(Team):
+    """A network that takes batches of rows forward and back."""
+
+    cdef batches(self, Job *job, arrays, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts):
+        """Batches first..last; a custom loss, which is Python, stands between the two halves of each."""
+        cdef ptrdiff_t batch
+        if self.custom_loss is None:
+            self.run(job, rows, first, last, n_threads, parts)
+            return
+        for batch in range(first, last):
+            self.run(job, rows, batch, batch + 1, n_threads, FORWARD | (parts & DROP))
+            self._call_loss(job, arrays, rows, batch)
+            if parts & BACKWARD:
+                self.run(job, rows, batch, batch + 1, n_threads, parts & ~(FORWARD | LOSS))
+            self.add_loss(job, rows, min(job.batch_size, job.n - batch * job.batch_size))
+
+    cdef _call_loss(self, Job *job, arrays, Workspace rows, ptrdiff_t batch):
+        """The output of one batch, and its BP1 by the caller's function."""
+        cdef ptrdiff_t s, first = batch * job.batch_size, n = min(job.batch_size, job.n - first)
+        cdef fb_rows delta_rows
+        _, y, w, order, _ = arrays
+        chosen = slice(first, first + n) if order is None else order[first:first + n]
+        z = self.unpack_rows(rows, rows.z[self.L], self.L)[:n]
+        self.k.output(&self.out, rows.z[self.L], rows.a[self.L], rows.scratch, n, rows.ld)
+        losses, derivative = self.custom_loss(y[chosen], z)
+        losses, delta = np.asarray(losses, dtype=np.float64), np.array(derivative, dtype=self.dtype)
+        if losses.shape != (n,) or delta.shape != z.shape:
+            raise ValueError(f"got a loss of shape {losses.shape} and its derivative of shape {delta.shape}, expected "
+                             f"{(n,)}, one for each row, and {z.shape}, that of the outputs.")
+        if w is not None:
+            losses, delta = losses * w[chosen], delta * w[chosen][:, None]
+        for s in range(n):
+            rows.losses[s] = losses[s]
+        delta_rows = rows_of(delta)
+        self.k.gather(&delta_rows, NULL, 0, n, rows.delta[self.L], rows.ld)
+
+    cdef object gradient_pass(self, Job *job, arrays, Workspace rows):
+        """All rows forward and back: the list of (dW in scikit-learn's orientation, db)."""
+        cdef int n_threads = self.worthwhile_threads(self.flops(job.n, True, job.X.density))
+        self.keep_gradient()
+        self.batches(job, arrays, rows, 0, 1, n_threads, FORWARD | LOSS | BACKWARD | GRADIENT)
+        return [self.unpack(l, self.dW[l], self.db[l]) for l in range(1, self.L + 1)]
+
+    cdef seed(self, Workspace rows, ptrdiff_t n, ptrdiff_t j, bint raw):
+        """delta[L] = the derivative of output j with respect to z[L], or that of z_j itself."""
+        cdef ptrdiff_t p, n_out = self.out.n_out
+        cdef fb_rows delta_rows
+        delta = np.zeros((n, n_out), self.dtype)
+        delta[:, j] = 1
+        delta_rows = rows_of(delta)
+        self.k.gather(&delta_rows, NULL, 0, n, rows.delta[self.L], rows.ld)
+        if raw:
+            return
+        if self.out.activation == FB_SOFTMAX:
+            self.k.softmax_derive(rows.a[self.L], rows.delta[self.L], rows.scratch, n, n_out, rows.ld)
+        else:
+            for p in range(panels(n_out, self.itemsize)):
+                self.k.derive(self.out.activation, rows.a[self.L] + p * rows.ld * FB_LINE,
+                              rows.delta[self.L] + p * rows.ld * FB_LINE, n)
+
+    # ---- arrays in and out
+
+    cdef check_X(self, X):
+        if X.ndim != 2 or X.shape[1] != self.sizes[0]:
+            raise ValueError(f"got X of shape {X.shape}, expected (n_samples, {self.sizes[0]}).")
+
+    cdef check_data(self, X, y, sample_weight, alpha, order=None):
+        """(X, y, sample_weight, order, alpha) as the kernels take them, of shapes that fit this network."""
+        self.check_X(X)
+        expected = X.shape[0], 1 if self.out.y_is_class else self.sizes[self.L]
+        if y.shape != expected:
+            raise ValueError(f"got y of shape {y.shape}, expected {expected}.")
+        y = np.ascontiguousarray(y, dtype=self.dtype)
+        if sample_weight is not None:
+            sample_weight = np.ascontiguousarray(sample_weight, dtype=self.dtype)
+            if sample_weight.shape != expected[:1]:
+                raise ValueError(f"got sample_weight of shape {sample_weight.shape}, expected {expected[:1]}.")
+        if order is not None:
+            order = np.ascontiguousarray(order, dtype=np.int64)
+            if order.size and (order.min() < 0 or order.max() >= X.shape[0]):
+                raise IndexError(f"got row indices from {order.min()} to {order.max()}, "
+                                 f"expected 0 to {X.shape[0] - 1}.")
+        if X.shape[0] == 0 or (order is not None and order.size == 0):
+            raise ValueError("got no samples, expected at least one.")
+        if np.ndim(alpha) > 0 and len(alpha) != self.L:
+            raise ValueError(f"got {len(alpha)} values of alpha, expected one or {self.L}.")
+        alpha = np.ascontiguousarray(np.broadcast_to(np.asarray(alpha, dtype=np.float64), (self.L,)))
+        return X, y, sample_weight, order, alpha
+
+    cdef describe(self, Job *job, arrays):
+        """A job of one batch on the arrays of _check_data, which must outlive it."""
+        X, y, w, order, alpha = arrays
+        job.X = inputs_of(X)
+        job.y, job.n_y = <const char *> cnp.PyArray_DATA(y), y.shape[1]
+        job.w = NULL if w is None else <const char *> cnp.PyArray_DATA(w)
+        job.order = NULL if order is None else <const int64_t *> cnp.PyArray_DATA(order)
+        job.n = job.batch_size = X.shape[0] if order is None else order.shape[0]
+        job.alpha = <const double *> cnp.PyArray_DATA(alpha)
+        job.learning_rate = NULL
+        job.data_loss = job.penalty = 0
+        job.t = self.t
+
+    cdef Workspace workspace_of(self, layout):
+        return Workspace(self.sizes, self.itemsize, *layout)
+
+    cdef ptrdiff_t n_entries(self, Job *job):
+        """Nonzeros of a batch in the inputs of a tile, at most."""
+        return job.batch_size * self.tile_panels * self.n_panel if job.X.sparse else 0
+
+    cdef object unpack_rows(self, Workspace rows, const char *panels_of_rows, ptrdiff_t l):
+        A = np.empty((rows.rows, self.sizes[l]), self.dtype)
+        self.k.scatter(panels_of_rows, rows.rows, self.sizes[l], rows.ld, cnp.PyArray_DATA(A))
+        return A
