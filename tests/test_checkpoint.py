@@ -14,8 +14,8 @@ from fastbp import _checkpoint
 from fastbp._checkpoint import Checkpoint, compare, describe, load, save
 from fastbp._engine import Network
 from fastbp._initializers import glorot_uniform
-from fastbp._solver import Solver
 from fastbp._schedules import schedule
+from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, Validation
 
 N_EPOCHS = 7

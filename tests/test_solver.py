@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import assert_same_bits, batch, build, random_net
 
-from fastbp._solver import Solver, weights_to_train
 from fastbp._schedules import ConstantRate
+from fastbp._solver import Solver, weights_to_train
 
 RULES = {
     "momentum": ("sgd", {"momentum": 0.9}),

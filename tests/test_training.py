@@ -7,8 +7,8 @@ import pytest
 
 from fastbp import _training
 from fastbp._initializers import glorot_bound, glorot_uniform
-from fastbp._solver import Solver
 from fastbp._schedules import AdaptiveRate, ConstantRate, InverseScalingRate, schedule
+from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, Validation, clip_batch_size
 
 X = np.arange(20.0).reshape(10, 2)
