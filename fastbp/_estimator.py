@@ -207,6 +207,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             max_iter=self.max_iter,
             max_fun=self.max_fun,
             gtol=self.tol,
+            verbose=self.verbose,
             max_time=self.max_time,
             callbacks=[*reports, *as_list(self.callbacks), *([task.iteration] if task else [])],
             view=lambda: self._view(*network.get_parameters()),

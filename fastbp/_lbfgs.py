@@ -3,6 +3,7 @@
 from time import perf_counter
 
 import numpy as np
+import scipy
 import scipy.optimize
 
 from fastbp._callbacks import Epoch
@@ -44,6 +45,7 @@ def minimize_lbfgs(
     max_iter,
     max_fun,
     gtol,
+    verbose=0,
     max_time=None,
     callbacks=(),
     view=None,
@@ -84,8 +86,14 @@ def minimize_lbfgs(
         method="L-BFGS-B",
         jac=True,
         callback=iterations if callbacks or max_time is not None else None,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol},
+        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol, **_lines_of_scipy(verbose)},
     )
     assign(result.x)
     result.stop = iterations.stop
     return result
+
+
+def _lines_of_scipy(verbose) -> dict:
+    """The option that lets SciPy before 1.15 print its own lines; later ones have none."""
+    old = tuple(int(part) for part in scipy.__version__.split(".")[:2]) < (1, 15)
+    return {"iprint": 1 if verbose else -1} if old else {}
