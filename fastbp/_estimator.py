@@ -22,7 +22,6 @@ from fastbp._initializers import glorot_uniform
 from fastbp._lbfgs import minimize_lbfgs
 from fastbp._losses import check_custom_loss
 from fastbp._model import FittedNetwork
-from fastbp._optimizers import Optimizer
 from fastbp._options import (
     STOCHASTIC_SOLVERS,
     alphas,
@@ -32,6 +31,7 @@ from fastbp._options import (
 )
 from fastbp._schedules import schedule
 from fastbp._sklearn_callbacks import CallbackSupportMixin, FitTask
+from fastbp._solver import Solver
 from fastbp._training import Stop, Training, clip_batch_size
 from fastbp._validation import Judge, check_given, split
 
@@ -274,7 +274,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         if learning_rate in ("invscaling", "adaptive") and self.solver != "sgd":
             learning_rate = "constant"  # as in scikit-learn
         rate = schedule(learning_rate, self.learning_rate_init, n_steps=n_steps, power=self.power_t, warmup=self.warmup)
-        return Optimizer(*optimizer_settings(self), rate)
+        return Solver(*optimizer_settings(self), rate)
 
     # ---- what others know of it
 

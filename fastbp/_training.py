@@ -11,7 +11,7 @@ import numpy as np
 
 from fastbp._callbacks import Epoch, reporter
 from fastbp._checkpoint import Checkpoint, check_fits
-from fastbp._optimizers import Optimizer, weights_to_train
+from fastbp._solver import Solver, weights_to_train
 
 
 class Stop(Enum):
@@ -68,7 +68,7 @@ class Training:
     """Mini-batch training of a network; `run` may be called again to go on from `progress`."""
 
     network: object
-    optimizer: Optimizer
+    optimizer: Solver
     progress: Progress
     batch_size: int
     alpha: float | Sequence[float]

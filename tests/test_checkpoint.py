@@ -14,8 +14,8 @@ from fastbp import _checkpoint
 from fastbp._checkpoint import Checkpoint, compare, describe, load, save
 from fastbp._engine import Network
 from fastbp._initializers import glorot_uniform
-from fastbp._optimizers import Optimizer
 from fastbp._schedules import schedule
+from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, Validation
 
 N_EPOCHS = 7
@@ -65,7 +65,7 @@ def fit(
     network.set_dropout([0.0, dropout] if dropout else None, int(random_state.randint(2**31)))
     training = Training(
         network=network,
-        optimizer=Optimizer(solver, settings or {}, schedule(learning_rate, rate, n_steps=35, warmup=warmup)),
+        optimizer=Solver(solver, settings or {}, schedule(learning_rate, rate, n_steps=35, warmup=warmup)),
         progress=Progress(),
         batch_size=12,
         alpha=0.01,

@@ -7,8 +7,8 @@ import pytest
 
 from fastbp import _training
 from fastbp._initializers import glorot_bound, glorot_uniform
-from fastbp._optimizers import Optimizer
 from fastbp._schedules import AdaptiveRate, ConstantRate, InverseScalingRate, schedule
+from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, Validation, clip_batch_size
 
 X = np.arange(20.0).reshape(10, 2)
@@ -66,7 +66,7 @@ class ScriptedNetwork:
 def training(losses, rate=None, interrupt_after=None, averages=False, batches=None, **settings):
     network = ScriptedNetwork(losses, interrupt_after, averages, batches)
     defaults = {
-        "optimizer": Optimizer("sgd", {"momentum": 0.9}, rate or ConstantRate(0.1)),
+        "optimizer": Solver("sgd", {"momentum": 0.9}, rate or ConstantRate(0.1)),
         "progress": Progress(),
         "batch_size": 5,
         "alpha": 0.0,

@@ -1,4 +1,4 @@
-"""The optimizer of a model between calls, when it has no network."""
+"""The solver of a model between calls, when it has no network."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from fastbp._schedules import ConstantRate
 
 
 @dataclass
-class Optimizer:
+class Solver:
     """A step rule of the engine with its learning rate; between calls it holds the rule's state, in coefs_' shapes.
 
     Where an average of the weights is kept, coefs_ are the average, which predicts, and the state holds the weights.

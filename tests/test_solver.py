@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import assert_same_bits, batch, build, random_net
 
-from fastbp._optimizers import Optimizer, weights_to_train
 from fastbp._schedules import ConstantRate
+from fastbp._solver import Solver, weights_to_train
 
 RULES = {
     "momentum": ("sgd", {"momentum": 0.9}),
@@ -38,10 +38,10 @@ def train(network, p, n_epochs):
 def test_going_on_in_another_network_is_the_same_as_going_on(rule):
     p = problem()
     stays = build(p)
-    Optimizer(*rule, ConstantRate(0.01)).attach(stays)
+    Solver(*rule, ConstantRate(0.01)).attach(stays)
     train(stays, p, 4)
 
-    optimizer, network = Optimizer(*rule, ConstantRate(0.01)), build(p)
+    optimizer, network = Solver(*rule, ConstantRate(0.01)), build(p)
     for _ in range(2):
         optimizer.attach(network)
         train(network, p, 2)
@@ -55,7 +55,7 @@ def test_going_on_in_another_network_is_the_same_as_going_on(rule):
 
 @pytest.mark.parametrize("name", ["average of sgd", "schedule-free"])
 def test_between_calls_the_model_has_the_average_and_the_state_the_weights(name):
-    p, optimizer = problem(), Optimizer(*RULES[name], ConstantRate(0.01))
+    p, optimizer = problem(), Solver(*RULES[name], ConstantRate(0.01))
     network = build(p)
     optimizer.attach(network)
     train(network, p, 3)
@@ -69,7 +69,7 @@ def test_between_calls_the_model_has_the_average_and_the_state_the_weights(name)
 
 def test_an_average_starts_from_the_weights():
     network = build(problem())
-    Optimizer(*RULES["average of adam"], ConstantRate(0.01)).attach(network)
+    Solver(*RULES["average of adam"], ConstantRate(0.01)).attach(network)
     before = network.get_parameters()
     with weights_to_train(network):
         assert_same_bits(network.get_parameters()[0], before[0])
@@ -77,7 +77,7 @@ def test_an_average_starts_from_the_weights():
 
 def test_without_an_average_nothing_is_exchanged():
     network = build(problem())
-    Optimizer(*RULES["momentum"], ConstantRate(0.01)).attach(network)
+    Solver(*RULES["momentum"], ConstantRate(0.01)).attach(network)
     assert not network.averages
     with weights_to_train(network):  # exchange_average would raise
         pass
@@ -85,7 +85,7 @@ def test_without_an_average_nothing_is_exchanged():
 
 def test_the_average_comes_back_after_an_error():
     network = build(problem())
-    Optimizer(*RULES["schedule-free"], ConstantRate(0.01)).attach(network)
+    Solver(*RULES["schedule-free"], ConstantRate(0.01)).attach(network)
     train(network, problem(), 2)
     before = network.get_parameters()
     with pytest.raises(ZeroDivisionError), weights_to_train(network):
