@@ -137,9 +137,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             self._start(sizes, dtype, random_state)
         else:
             self._check_continues(sizes)
-        if (
-            self.checkpoint is not None or self.resume_from is not None
-        ):  # after the initial weights: a warm start has none
+        if self.checkpoint is not None or self.resume_from is not None:  # from here on: a warm start drew no weights
             checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state)
         with self._network(dtype) as network:
             task = FitTask.of(self, *given, 1 if incremental else self.max_iter, network.get_parameters)
