@@ -5,14 +5,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from zlib import crc32
 
 import numpy as np
+from scipy.sparse import issparse
 
 FORMAT = "fastbp checkpoint"
 VERSION = 1
 
-_FIELDS = {"parameters", "random_state", "n_rows", "weights", "best", "optimizer", "learning_rate", "progress"}
+_FIELDS = {"parameters", "random_state", "data", "n_rows", "weights", "best", "optimizer", "learning_rate", "progress"}
 
 # What may change between a fit and its resumption; random_state is compared, but as given, not as drawn from.
 _FREE = {
@@ -29,10 +30,11 @@ class Checkpoint:
     every: int  # epochs between two files
     parameters: dict  # of the estimator
     random_state: dict  # as it was when the initial weights, if any, were drawn
+    data: int  # a fingerprint
     saved: dict | None = None
 
     @classmethod
-    def begin(cls, parameters: dict, random_state: np.random.RandomState):
+    def begin(cls, parameters: dict, random_state: np.random.RandomState, data: int):
         """Return the checkpoint that an estimator's parameters ask for, or None, and the generator to draw from.
 
         It is `random_state`, or in a resumed fit one that draws the same numbers again.
@@ -45,19 +47,24 @@ class Checkpoint:
         if resume_from is not None:
             saved = load(resume_from)
             compare(saved["parameters"], described)
+            if saved["data"] != data:
+                raise ValueError("The checkpoint was trained on other X, y, sample_weight or validation rows.")
             random_state = np.random.RandomState()
             random_state.set_state(saved["random_state"])
         if path is not None:
             path = Path(path)
             if not path.parent.is_dir():
                 raise FileNotFoundError(f"got checkpoint={str(path)!r}: there is no directory {str(path.parent)!r}.")
+            if path.is_dir():
+                raise IsADirectoryError(f"got checkpoint={str(path)!r}, a directory: name a file in it.")
         drawn_from = random_state.get_state(legacy=False)
-        return cls(path, parameters["checkpoint_every"], described, drawn_from, saved), random_state
+        return cls(path, parameters["checkpoint_every"], described, drawn_from, data, saved), random_state
 
     def epoch_ends(self, epoch: int, is_last: bool, state: Callable[[], dict]):
         """Save state(), the training's part of the file, if it is time to."""
         if self.path is not None and (is_last or epoch % self.every == 0):
-            save(self.path, {"parameters": self.parameters, "random_state": self.random_state, **state()})
+            fixed = {"parameters": self.parameters, "random_state": self.random_state, "data": self.data}
+            save(self.path, {**fixed, **state()})
 
 
 def save(path, content: dict):
@@ -66,9 +73,9 @@ def save(path, content: dict):
     arrays = []
     header = {"format": FORMAT, "version": VERSION, "content": _without_arrays(content, arrays)}
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with open(unfinished, "xb") as file:
+        with open(unfinished, "wb") as file:
             np.savez(file, header=text, **{str(i): array for i, array in enumerate(arrays)})
             file.flush()
             os.fsync(file.fileno())
@@ -94,6 +101,19 @@ def load(path) -> dict:
             raise ValueError(f"{str(path)!r} is no checkpoint that this fastbp can read: {error}") from error
 
 
+def fingerprint(rows, validation, classes) -> int:
+    """A number that tells data apart: of all targets and weights, the classes, and some rows of X."""
+    known = 0 if classes is None else crc32(repr(classes.tolist()).encode())
+    for part in (rows, validation):
+        if part is None:
+            continue
+        some = part.X[np.unique(np.linspace(0, len(part.targets) - 1, 20).astype(np.intp))]
+        some = some.toarray() if issparse(some) else np.ascontiguousarray(some)
+        for array in (part.targets, part.sample_weight, some.astype(part.targets.dtype)):
+            known = crc32(b"" if array is None else np.ascontiguousarray(array).tobytes(), known)
+    return known
+
+
 def describe(parameters: dict) -> dict:
     """The parameters as JSON has them; functions and other objects by their names."""
     return {name: _describe(value) for name, value in parameters.items()}
@@ -108,6 +128,8 @@ def _describe(value):
         return {str(key): _describe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_describe(item) for item in value]
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return np.dtype(value).name
     named = value if hasattr(value, "__qualname__") else type(value)
     return f"{named.__module__}.{named.__qualname__}"
 

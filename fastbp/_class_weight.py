@@ -12,6 +12,9 @@ def check_class_weight(class_weight, multilabel, incremental):
             "to come. Count them in all rows, or in a sample: sklearn.utils.class_weight.compute_class_weight("
             "'balanced', classes=classes, y=y), and give the weights as a dict."
         )
+    for weights in class_weight if isinstance(class_weight, list) else [class_weight]:
+        if isinstance(weights, dict) and not all(0 <= weight < np.inf for weight in weights.values()):
+            raise ValueError(f"class_weight must hold finite weights that are not negative. Got {weights!r}.")
     if multilabel and isinstance(class_weight, dict):
         raise ValueError(
             f"class_weight={class_weight!r} is one dict, but y is multilabel. Give a list with a dict "

@@ -256,9 +256,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _encode(self, y):
         """Indicators of the labels; for softmax their numbers, which the network takes in place of rows with one 1."""
+        if y.ndim == 1 and (self._loss.takes_classes or self.n_outputs_ == 1):
+            number = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+            if (self.classes_[number] == y).all():
+                return number.reshape(-1, 1)
         self._check_labels(y)
-        if self._loss.takes_classes and y.ndim == 1:
-            return np.searchsorted(self.classes_, y).reshape(-1, 1)
         return self._label_binarizer.transform(y)
 
     def _target_weight(self, y):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from sklearn.base import is_regressor
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -78,8 +78,9 @@ def _check(model, X, y="no_validation", **kwargs):
 def _for_network(X):
     if not issparse(X):
         return X if X.flags.aligned else X.copy()
-    if X.format == "csr" and X.has_canonical_format:
+    if X.format == "csr" and X.has_canonical_format and X.indices.dtype == X.indptr.dtype:
         return X
-    X = X.tocsr(copy=True)  # the caller's matrix stays as it is
+    X = X.tocsr()
+    X = csr_array((X.data, X.indices, X.indptr), shape=X.shape, copy=True)  # the caller's matrix stays as it is
     X.sum_duplicates()
     return X

@@ -98,6 +98,7 @@ cdef class Network(Passes):
         rates = np.ascontiguousarray(np.broadcast_to(np.asarray(learning_rate, dtype=np.float64), (n_batches,)))
         job.learning_rate = <const double *> cnp.PyArray_DATA(rates)
         cdef int parts = FORWARD | LOSS | BACKWARD | GRADIENT | UPDATE | (DROP if self.drops_out else 0)
+        self.need_moments()
         self._prepare(&job, self.drops_out)
         while batch < n_batches:
             n_threads, stretch = self.pace.next()
@@ -139,7 +140,7 @@ cdef class Network(Passes):
         arrays = self.check_data(X, y, sample_weight, 0.0)
         self.describe(&job, arrays)
         cdef Workspace rows = self.workspace_of(
-            self._layout(job.n, job.n_y, self.n_threads, self.n_entries(&job), show_z=True))
+            self._layout(job.n, job.n_y, self.n_threads, job.X.sparse, self.n_entries(&job), show_z=True))
         gradients = self.gradient_pass(&job, arrays, rows)
         a = [self.unpack_rows(rows, rows.a[0], 0) if not job.X.sparse else arrays[0].toarray().astype(self.dtype)]
         z, delta = [None], [None]
@@ -166,7 +167,7 @@ cdef class Network(Passes):
         self.describe(&job, arrays)
         job.batch_size = min(EVALUATED_ROWS, job.n)
         gradients = np.empty((job.n, len(outputs), self.sizes[0]), self.dtype)
-        rows = self.workspace_of(self._layout(job.batch_size, 1, self.n_threads, first_delta=0))
+        rows = self.workspace_of(self._layout(job.batch_size, 1, self.n_threads, job.X.sparse, first_delta=0))
         cdef int n_threads = self.worthwhile_threads(self.flops(job.batch_size, True, 1))
         for batch in range((job.n + job.batch_size - 1) // job.batch_size):
             n = min(job.batch_size, job.n - batch * job.batch_size)
@@ -193,8 +194,9 @@ cdef class Network(Passes):
         # Taken, not shared: another thread that predicts meanwhile makes its own.
         cdef Workspace rows = self.spare
         self.spare = None
-        if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads:
-            rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1))
+        if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != inputs.sparse:
+            rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
+                                      inputs.sparse))
         self.predict_rows(rows, &inputs, n, block, n_threads, l, raw, <char *> cnp.PyArray_DATA(a))
         self.spare = rows
         return a
@@ -208,7 +210,8 @@ cdef class Network(Passes):
         arrays = self.check_data(X, y, sample_weight, 0.0)
         self.describe(&job, arrays)
         job.batch_size = min(EVALUATED_ROWS, job.n)
-        rows = self.workspace_of(self._layout(job.batch_size, job.n_y, self.n_threads, first_delta=self.L))
+        layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, first_delta=self.L)
+        rows = self.workspace_of(layout)
         cdef int n_threads = self.worthwhile_threads(self.flops(job.batch_size, False, job.X.density))
         a = np.empty((job.n, self.sizes[self.L]), self.dtype)
         for batch in range((job.n + job.batch_size - 1) // job.batch_size):
@@ -222,7 +225,8 @@ cdef class Network(Passes):
 
     cdef _prepare(self, Job *job, bint dropout):
         """The buffers of a batch and the choice of threads, kept for the next call with the same batches."""
-        layout = self._layout(job.batch_size, job.n_y, self.n_threads, self.n_entries(job), dropout=dropout)
+        layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, self.n_entries(job),
+                              dropout=dropout)
         if self.workspace is None or self.workspace.layout != layout:
             self.workspace = self.workspace_of(layout)
             self.pace = Pace(self.n_threads, self.worthwhile_threads(self.flops(job.batch_size, True, job.X.density)))

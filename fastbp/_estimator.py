@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastbp._callbacks import as_list, reporter
-from fastbp._checkpoint import Checkpoint
+from fastbp._checkpoint import Checkpoint, fingerprint
 from fastbp._convert import to_sklearn
 from fastbp._data import Rows, check_range, check_weight, check_X_y, working_dtype
 from fastbp._docs import with_shared_text
@@ -33,7 +33,7 @@ from fastbp._schedules import schedule
 from fastbp._sklearn_callbacks import CallbackSupportMixin, FitTask
 from fastbp._solver import Solver
 from fastbp._training import Stop, Training, clip_batch_size
-from fastbp._validation import Judge, check_given, split
+from fastbp._validation import Judge, check_alike, check_given, split
 
 
 def is_stochastic(estimator) -> bool:
@@ -126,11 +126,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         rows = self._rows(X, y, sample_weight, dtype)
         if callable(self._loss.name):
             check_custom_loss(self._loss.name, rows.targets[:5])
-        if has_validation:
-            X_val, y_val, sample_weight_val = validation
-            validation = self._rows(*check_X_y(self, X_val, y_val, reset=False), sample_weight_val, dtype)
-        else:
-            validation = None
+        validation = self._validation_rows(*validation, y, dtype) if has_validation else None
         checkpoint, random_state = None, check_random_state(self.random_state)
         sizes = [X.shape[1], *hidden_sizes, self.n_outputs_]
         if first_pass:
@@ -138,7 +134,8 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         else:
             self._check_continues(sizes)
         if self.checkpoint is not None or self.resume_from is not None:  # from here on: a warm start drew no weights
-            checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state)
+            data = fingerprint(rows, validation, getattr(self, "classes_", None))
+            checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state, data)
         with self._network(dtype) as network:
             task = FitTask.of(self, *given, 1 if incremental else self.max_iter, network.get_parameters)
             if self.solver == "lbfgs":
@@ -165,6 +162,14 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         check_range(targets, dtype, "y")
         weight = check_weight(sample_weight, self._target_weight(y), X, dtype)
         return Rows(X, y, np.ascontiguousarray(targets, dtype=dtype), weight)
+
+    def _validation_rows(self, X_val, y_val, sample_weight_val, y, dtype):
+        try:
+            X_val, y_val = check_X_y(self, X_val, y_val, reset=False)
+            check_alike(y_val, y, sample_weight_val)
+            return self._rows(X_val, y_val, sample_weight_val, dtype)
+        except ValueError as error:
+            raise ValueError(f"X_val, y_val: {error}") from error
 
     def _start(self, sizes, dtype, random_state):
         """Draw new weights and forget what earlier training left."""
@@ -220,7 +225,9 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
 
     def _fit_stochastic(self, network, rows, validation, random_state, checkpoint, task, incremental):
         def view():
-            return self._view(*network.get_parameters())
+            model = self._view(*network.get_parameters())
+            model._record(training.progress)
+            return model
 
         chosen = None  # all rows
         if self.early_stopping and validation is None:

@@ -39,6 +39,7 @@ cdef class Workspace:
     cdef Arena arena
     cdef readonly object layout
     cdef ptrdiff_t rows, ld, n_threads, n_scratch
+    cdef bint sparse
     # Each [0..L]: z, f(z), what dropout leaves of it, what f' is read from; and delta.
     cdef char **z
     cdef char **f

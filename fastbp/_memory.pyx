@@ -11,11 +11,16 @@ from fastbp._kernels cimport FB_LINE, fb_entry, fb_rows
 
 cnp.import_array()
 
+# Lines of memory that can be addressed.
+MOST_LINES = np.iinfo(np.intp).max // FB_LINE
+
 
 cdef class Arena:
     """A zeroed block of memory, handed out in whole cache lines."""
 
     def __cinit__(self, n_lines):
+        if n_lines >= MOST_LINES:
+            raise MemoryError(f"{n_lines} lines of {FB_LINE} bytes are more than can be addressed.")
         self.block = np.zeros((n_lines + 1) * FB_LINE, dtype=np.uint8)
         cdef size_t address = <size_t> cnp.PyArray_DATA(self.block)
         self.next_line = <char *> ((address + FB_LINE - 1) // FB_LINE * FB_LINE)
@@ -99,29 +104,34 @@ cdef class Workspace:
         What is kept of each layer besides a[l].
     first_delta : int
         The first layer that has a delta; L + 1 if none has.
+    sparse : bool
+        Whether X is, and needs no a[0].
     n_entries : int, default=0
-        Nonzeros of a sparse X among the inputs of a tile, at most; 0 where X is dense.
+        Nonzeros of a sparse X among the inputs of a tile, at most; 0 where no gradient is asked for.
     """
 
-    def __cinit__(self, sizes, itemsize, rows, n_y, n_threads, kept, first_delta, n_entries=0):
+    def __cinit__(self, sizes, itemsize, rows, n_y, n_threads, kept, first_delta, sparse, n_entries=0):
         cdef ptrdiff_t l, L = len(sizes) - 1
-        self.layout = (rows, n_y, n_threads, kept, first_delta, n_entries)
+        self.layout = (rows, n_y, n_threads, kept, first_delta, sparse, n_entries)
         self.a = <char **> calloc(5 * (L + 1), sizeof(char *))
         if self.a == NULL:
             raise MemoryError()
         self.z, self.f = self.a + (L + 1), self.a + 2 * (L + 1)
         self.kept, self.delta = self.a + 3 * (L + 1), self.a + 4 * (L + 1)
-        self.rows, self.n_threads = rows, n_threads
+        self.rows, self.n_threads, self.sparse = rows, n_threads, sparse
         self.ld = rows | 1  # odd, so that the lines of one row in all panels do not share a set of the cache
         self.n_scratch = loss_scratch_lines(sizes[L])
-        line_counts = [panels(size, itemsize) * self.ld for size in sizes]
-        per_row = (self.ld * 8 + FB_LINE - 1) // FB_LINE
+        # Python's integers, which do not overflow: the arena refuses what is too large
+        ld = int(self.ld)
+        line_counts = [int(panels(size, itemsize)) * ld for size in sizes]
+        per_row = (ld * 8 + FB_LINE - 1) // FB_LINE
         per_thread = (n_entries * sizeof(fb_entry) + FB_LINE - 1) // FB_LINE + per_row if n_entries else 0
-        self.arena = Arena(sum(line_counts) + sum(line_counts[first_delta:])
+        a_lines = [0, *line_counts[1:]] if sparse else line_counts
+        self.arena = Arena(sum(a_lines) + sum(line_counts[first_delta:])
                            + sum([n for n, what in zip(line_counts, kept) if what != KEEP_NOTHING])
                            + (n_y + 2) * per_row + n_threads * (self.n_scratch + per_thread))
         for l in range(L + 1):
-            self.a[l] = self.z[l] = self.f[l] = self.kept[l] = self.arena.take(line_counts[l])
+            self.a[l] = self.z[l] = self.f[l] = self.kept[l] = self.arena.take(a_lines[l])
             if kept[l] != KEEP_NOTHING:
                 self.z[l] = self.arena.take(line_counts[l])
             if kept[l] in (KEEP_Z, KEEP_F):

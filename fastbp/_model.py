@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import contextmanager
+from operator import index
 from typing import ClassVar
 
 import numpy as np
@@ -131,7 +132,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         (150, 20)
         """
         check_is_fitted(self, "coefs_")
-        n_hidden = self._n_hidden()
+        n_hidden, layer = self._n_hidden(), index(layer)
         if not -n_hidden <= layer < n_hidden:
             raise ValueError(f"got layer={layer}, expected a hidden layer, {-n_hidden} to {n_hidden - 1}.")
         is_last = layer in (-1, n_hidden - 1)
@@ -176,6 +177,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self, "coefs_")
         n_outputs = len(self.intercepts_[-1])
         if output is not None:
+            output = index(output)
             if not -n_outputs <= output < n_outputs:
                 raise ValueError(f"got output={output}, expected {-n_outputs} to {n_outputs - 1}, or None for all.")
             output = output % n_outputs

@@ -17,7 +17,7 @@ cdef class Optimizer(Parameters):
     cdef char **average_b
     cdef char **db
     cdef Arena moments, averaged, gradient
-    cdef object norms_of_blocks
+    cdef object norms_of_blocks, solver
     cdef double *norms  # g^2 summed over each block of weights, then over each line of biases
     cdef ptrdiff_t n_norms
     cdef fb_step settings  # the constants
@@ -28,6 +28,7 @@ cdef class Optimizer(Parameters):
     cdef readonly bint averages  # whether an average of the weights is kept
 
     cdef Arena _like_parameters(self, char **W_1, char **b_1, char **W_2=?, char **b_2=?)
+    cdef need_moments(self)
     cdef _reset(self)
     cdef void _copy_parameters(self, ptrdiff_t l, char *W, char *b) noexcept nogil
     cdef keep_gradient(self)

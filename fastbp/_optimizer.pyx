@@ -40,8 +40,6 @@ cdef class Optimizer(Parameters):
         self.v, self.average, self.dW = self.m + each, self.m + 2 * each, self.m + 3 * each
         self.mb, self.vb, self.average_b, self.db = (self.m + 4 * each, self.m + 5 * each, self.m + 6 * each,
                                                      self.m + 7 * each)
-        self.moments = self._like_parameters(self.m, self.mb, self.v, self.vb)
-        self.set_optimizer("sgd", momentum=0.0)
 
     def __dealloc__(self):
         free(self.m)
@@ -59,7 +57,7 @@ cdef class Optimizer(Parameters):
 
     def set_optimizer(self, solver, momentum=0.9, nesterov=True, beta_1=0.9, beta_2=0.999, rho=0.9, epsilon=1e-8,
                       weight_decay=0.0, clip_norm=0.0, clip_value=0.0, ema_decay=0.0):
-        """Choose a solver and its constants; its state starts from zero, an average from the present weights.
+        """Choose a solver and its constants; its state starts from zero, an average from the weights as they are now.
 
         Parameters
         ----------
@@ -77,6 +75,10 @@ cdef class Optimizer(Parameters):
             raise ValueError(f"got solver {solver!r}, expected one of {', '.join(SOLVERS)}.")
         if solver == "schedule_free" and ema_decay:
             raise ValueError("solver 'schedule_free' keeps an average of its own: set ema_decay to 0.")
+        for name, value in (("epsilon", epsilon), ("clip_value", clip_value)):
+            if value > 0 and self.dtype.type(value) == 0:
+                raise ValueError(f"{name}={value} is 0 in {self.dtype}: expected at least {np.finfo(self.dtype).tiny}.")
+        self.solver = solver
         self.settings.solver, self.settings.nesterov, self.settings.momentum = SOLVERS[solver], nesterov, momentum
         self.settings.beta_1, self.settings.beta_2, self.settings.rho = beta_1, beta_2, rho
         self.settings.epsilon, self.settings.clip = epsilon, clip_value
@@ -86,10 +88,17 @@ cdef class Optimizer(Parameters):
             self.keep_gradient()
         self._reset()
 
+    cdef need_moments(self):
+        """A network that trains has an optimizer, plain gradient descent if none was chosen; others need none."""
+        if self.moments is None:
+            self.set_optimizer("sgd", momentum=0.0)
+
     cdef _reset(self):
         """State of no steps."""
         cdef ptrdiff_t l
         self.t, self.rates_squared = 0, 0
+        if self.moments is None:
+            self.moments = self._like_parameters(self.m, self.mb, self.v, self.vb)
         if self.averages and self.averaged is None:
             self.averaged = self._like_parameters(self.average, self.average_b)
         for l in range(1, self.L + 1):
@@ -118,11 +127,14 @@ cdef class Optimizer(Parameters):
     # ---- its state, in scikit-learn's orientation
 
     def get_optimizer_state(self):
-        """What set_optimizer_state takes: t (steps done), moments and, if one is kept, the average of the weights.
+        """What set_optimizer_state takes: solver, t (steps done), moments, and the average of the weights, if any.
 
-        "moments" holds two pairs (coefs, intercepts) like get_parameters(), "average" one.
+        "moments" holds two pairs (coefs, intercepts) like get_parameters(), "average" one: after exchange_average() the
+        weights that train.
         """
-        state = {"t": self.t, "moments": [self._unpack_all(self.m, self.mb), self._unpack_all(self.v, self.vb)]}
+        self.need_moments()
+        state = {"solver": self.solver, "t": self.t,
+                 "moments": [self._unpack_all(self.m, self.mb), self._unpack_all(self.v, self.vb)]}
         if self.averages:
             state["average"] = self._unpack_all(self.average, self.average_b)
             state["rates_squared"] = self.rates_squared
@@ -130,13 +142,15 @@ cdef class Optimizer(Parameters):
 
     def set_optimizer_state(self, state):
         """Copy in what get_optimizer_state() returned for this network and solver."""
-        if self.averages != ("average" in state):
+        self.need_moments()
+        if state["solver"] != self.solver or self.averages != ("average" in state) or state["t"] < 0:
             raise ValueError("got an optimizer's state of another solver or ema_decay: set these as they were.")
-        first, second = state["moments"]
+        first, second = (self.checked(*moment) for moment in state["moments"])
+        average = self.checked(*state["average"]) if self.averages else None
         self._pack_all(first, self.m, self.mb)
         self._pack_all(second, self.v, self.vb)
         if self.averages:
-            self._pack_all(state["average"], self.average, self.average_b)
+            self._pack_all(average, self.average, self.average_b)
             self.rates_squared = state["rates_squared"]
         self.t = state["t"]
 

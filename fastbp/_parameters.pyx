@@ -8,6 +8,8 @@ from libc.stdlib cimport calloc, free
 from fastbp._kernels cimport FB_IDENTITY, FB_LINE, fb_layer, fb_rows, kernels_for
 from fastbp._memory cimport Arena, panels, rows_of
 
+from fastbp._memory import MOST_LINES
+
 cnp.import_array()
 
 # Panels of inputs in a tile: enough to use a panel of delta again, few enough to share a layer out among threads.
@@ -37,7 +39,10 @@ cdef class Parameters:
 
     def _allocate(self):
         """One arena for the weights, their mirror, the biases and the sums of squares."""
-        cdef ptrdiff_t l, Wt_lines, n_lines = 0
+        cdef ptrdiff_t l, Wt_lines
+        if sum(n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:])) > MOST_LINES:
+            raise MemoryError(f"got sizes={self.sizes}: more weights than can be addressed.")
+        n_lines = 0
         self.layer = <fb_layer *> calloc(self.L + 1, sizeof(fb_layer))
         self.first_block = <ptrdiff_t *> calloc(self.L + 2, sizeof(ptrdiff_t))
         if self.layer == NULL or self.first_block == NULL:
@@ -97,6 +102,7 @@ cdef class Parameters:
 
     def set_parameters(self, coefs, intercepts):
         """Copy in coefs[l-1] (size[l-1], size[l]) and intercepts[l-1] (size[l],)."""
+        coefs, intercepts = self.checked(coefs, intercepts)
         for l in range(1, self.L + 1):
             self.pack(l, coefs[l - 1], <char *> self.layer[l].W, intercepts[l - 1], <char *> self.layer[l].b)
         self.mirror()
@@ -106,12 +112,18 @@ cdef class Parameters:
         pairs = [self.unpack(l, <char *> self.layer[l].W, <char *> self.layer[l].b) for l in range(1, self.L + 1)]
         return [W for W, _ in pairs], [b for _, b in pairs]
 
+    def checked(self, coefs, intercepts):
+        """The arrays in the network's precision, all of the right shapes: nothing is copied in before all are."""
+        coefs, intercepts = ([np.asarray(p, dtype=self.dtype) for p in params] for params in (coefs, intercepts))
+        shapes = list(zip(self.sizes, self.sizes[1:]))
+        got = [W.shape for W in coefs], [b.shape for b in intercepts]
+        if got != (shapes, [shape[1:] for shape in shapes]):
+            raise ValueError(f"got weights of shapes {got[0]} and biases of shapes {got[1]}, expected {shapes} and "
+                             "a bias for each column.")
+        return coefs, intercepts
+
     cdef pack(self, ptrdiff_t l, coef, char *W, intercept, char *b):
-        coef, intercept = np.asarray(coef, dtype=self.dtype), np.asarray(intercept, dtype=self.dtype)
-        expected = self.sizes[l - 1], self.sizes[l]
-        if coef.shape != expected or intercept.shape != expected[1:]:
-            raise ValueError(f"got weights of shape {coef.shape} and biases of shape {intercept.shape} for layer {l}, "
-                             f"expected {expected} and {expected[1:]}.")
+        """Copy in a layer of `checked` parameters."""
         W_array, b_array = coef.T, intercept.reshape(1, -1)
         cdef fb_rows W_rows = rows_of(W_array), b_rows = rows_of(b_array)
         self.k.gather(&W_rows, NULL, 0, self.layer[l].n_out, W, self.layer[l].rows)

@@ -3,7 +3,7 @@
 import numpy as np
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT32_MAX, int64_t
 
 from fastbp._kernels cimport FB_LINE, FB_SOFTMAX, fb_rows
 from fastbp._memory cimport Workspace, inputs_of, panels, rows_of
@@ -103,7 +103,7 @@ cdef class Passes(Team):
         return X, y, sample_weight, order, alpha
 
     cdef describe(self, Job *job, arrays):
-        """A job of one batch on the arrays of _check_data, which must outlive it."""
+        """A job of one batch on the arrays of check_data, which must outlive it."""
         X, y, w, order, alpha = arrays
         job.X = inputs_of(X)
         job.y, job.n_y = <const char *> cnp.PyArray_DATA(y), y.shape[1]
@@ -118,8 +118,10 @@ cdef class Passes(Team):
     cdef Workspace workspace_of(self, layout):
         return Workspace(self.sizes, self.itemsize, *layout)
 
-    cdef ptrdiff_t n_entries(self, Job *job):
-        """Nonzeros of a batch in the inputs of a tile, at most."""
+    cdef ptrdiff_t n_entries(self, Job *job) except -1:
+        """Nonzeros of a batch in the inputs of a tile, at most; they number their rows with 32 bits."""
+        if job.X.sparse and job.batch_size > INT32_MAX:
+            raise ValueError(f"got a batch of {job.batch_size} rows of a sparse X, expected at most {INT32_MAX}.")
         return job.batch_size * self.tile_panels * self.n_panel if job.X.sparse else 0
 
     cdef object unpack_rows(self, Workspace rows, const char *panels_of_rows, ptrdiff_t l):

@@ -48,7 +48,7 @@ cdef class Phases(Optimizer):
             self.drops[l] = fb_dropout(seed, l, 0, rates[l])
         self.drops_out = any(rates)
 
-    def _layout(self, rows, n_y, n_threads, n_entries=0, *, first_delta=1, dropout=False, show_z=False):
+    def _layout(self, rows, n_y, n_threads, sparse, n_entries=0, *, first_delta=1, dropout=False, show_z=False):
         """The arguments of Workspace for so many rows: with what each layer must keep besides a[l]."""
         kept = [KEEP_NOTHING] * (self.L + 1)
         for l in range(1, self.L + 1):
@@ -58,7 +58,7 @@ cdef class Phases(Optimizer):
                 kept[l] = KEEP_F
             elif show_z:
                 kept[l] = SHOW_Z
-        return rows, n_y, n_threads, tuple(kept), first_delta, n_entries
+        return rows, n_y, n_threads, tuple(kept), first_delta, bool(sparse), n_entries
 
     # ---- a batch
 

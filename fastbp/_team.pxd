@@ -4,7 +4,7 @@ from fastbp._phases cimport Job, Phases
 
 
 cdef class Team(Phases):
-    cdef public int n_threads
+    cdef int _n_threads
 
     cdef double flops(self, ptrdiff_t rows, bint backward, double density) noexcept nogil
     cdef int worthwhile_threads(self, double flops) noexcept nogil

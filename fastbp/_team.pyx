@@ -26,6 +26,17 @@ cdef class Team(Phases):
     def __init__(self, sizes, activations, output, loss, dtype, n_threads=1, isa=None, **_):
         self.n_threads = n_threads
 
+    @property
+    def n_threads(self):
+        """Threads at most."""
+        return self._n_threads
+
+    @n_threads.setter
+    def n_threads(self, n_threads):
+        if n_threads < 1:
+            raise ValueError(f"got n_threads={n_threads}, expected at least 1.")
+        self._n_threads = n_threads
+
     cdef double flops(self, ptrdiff_t rows, bint backward, double density) noexcept nogil:
         """Floating-point operations of one pass: forward, and backward twice that but for the first layer's BP2."""
         cdef double weights = 0
@@ -36,7 +47,7 @@ cdef class Team(Phases):
         return 2 * rows * weights
 
     cdef int worthwhile_threads(self, double flops) noexcept nogil:
-        return max(1, <int> min(flops / WORK_PER_THREAD, <double> self.n_threads))
+        return max(1, <int> min(flops / WORK_PER_THREAD, <double> self._n_threads))
 
     cdef ptrdiff_t _count_shards(self, ptrdiff_t n, int n_threads) noexcept nogil:
         """Shards of a batch: a multiple of the threads, of SHARD_ROWS at most."""
@@ -61,7 +72,7 @@ cdef class Team(Phases):
         """Some parts of the step (Part) of batches first..last, in one parallel region.
 
         Beside each phase, thread 0 does what needs one thread. A prange in a parallel block does not wait at its end:
-        the barriers are explicit.
+        the barriers are explicit. LOSS without GRADIENT is for one batch at a time: its sum has no barrier after it.
         """
         cdef ptrdiff_t batch, shard, part, tile, n, n_shards, n_units, s
         cdef bint stores = self.clip_norm > 0 or not parts & UPDATE

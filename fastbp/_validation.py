@@ -20,6 +20,14 @@ def check_given(X_val, y_val, sample_weight_val):
     return X_val is not None
 
 
+def check_alike(y_val, y, sample_weight_val):
+    """Refuse validation targets of another form than y, and weights below zero."""
+    if y_val.shape[1:] != y.shape[1:]:
+        raise ValueError(f"y_val has the shape {y_val.shape}, expected {('n_samples', *y.shape[1:])}, like y.")
+    if sample_weight_val is not None and np.min(sample_weight_val) < 0:
+        raise ValueError(f"sample_weight_val must not be negative, got {np.min(sample_weight_val)}.")
+
+
 def split(n_samples, fraction, stratify, random_state):
     """Return the row numbers to train on and those held out; X itself stays in one piece."""
     rows, held_out = train_test_split(
@@ -48,7 +56,9 @@ class Judge:
                     "'loss' or a callable."
                 )
             self.scorer = check_scoring(model, model.scoring)
-            takes_weights = "sample_weight" in inspect.signature(self.scorer).parameters
+            # a scorer of scikit-learn takes weights and passes them on, whether or not its metric does
+            judge = getattr(self.scorer, "_score_func", self.scorer)
+            takes_weights = "sample_weight" in inspect.signature(judge).parameters
             weighted = takes_weights and rows.sample_weight is not None
             self.weights = {"sample_weight": rows.sample_weight} if weighted else {}
 
@@ -58,7 +68,14 @@ class Judge:
         if not np.isfinite(outputs).all():
             return Validation(score=np.nan, loss=np.nan)
         loss = float(loss) / self.divisor
-        return Validation(score=self._score(outputs, loss), loss=loss)
+        score = self._score(outputs, loss)
+        if np.isnan(score) and self.model.early_stopping:
+            raise ValueError(
+                f"scoring={self.model.scoring!r} is NaN on the validation rows, though the outputs are finite: it "
+                "cannot decide when to stop. Are there too few rows, or one class only? Give more of them, or another "
+                "scoring."
+            )
+        return Validation(score=score, loss=loss)
 
     def _score(self, outputs, loss):
         model, rows = self.model, self.rows

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import assert_same_bits, assert_same_parameters, draw
 
-from fastbp import _checkpoint
+from fastbp import MLPClassifier, _checkpoint
 from fastbp._checkpoint import Checkpoint, compare, describe, load, save
 from fastbp._engine import Network
 from fastbp._initializers import glorot_uniform
@@ -49,7 +49,7 @@ def fit(
         "solver": solver, "random_state": random_state, "max_iter": max_epochs, "checkpoint": checkpoint,
         "checkpoint_every": checkpoint_every, "resume_from": resume_from,
     }  # fmt: skip
-    checkpoint, random_state = Checkpoint.begin(parameters, np.random.RandomState(random_state))
+    checkpoint, random_state = Checkpoint.begin(parameters, np.random.RandomState(random_state), data=0)
     data = np.random.RandomState(0)
     X, y = draw(data, (n_rows, sizes[0]), dtype), draw(data, (n_rows, sizes[-1]), dtype)
     network = Network(sizes, ("tanh",) * (len(sizes) - 2), "identity", "squared_error", dtype)
@@ -85,7 +85,7 @@ def fit(
 def leaves(tree):
     """The arrays and numbers of an optimizer's state, in order."""
     if isinstance(tree, dict):
-        tree = list(tree.values())
+        tree = [item for item in tree.values() if not isinstance(item, str)]
     return [leaf for item in tree for leaf in leaves(item)] if isinstance(tree, list | tuple) else [np.asarray(tree)]
 
 
@@ -171,14 +171,14 @@ def test_every_so_many_epochs_and_at_the_end(path, monkeypatch, every, saved):
 def test_without_a_path_there_is_no_checkpoint():
     random_state = np.random.RandomState(0)
     parameters = {"checkpoint": None, "resume_from": None}
-    assert Checkpoint.begin(parameters, random_state) == (None, random_state)
+    assert Checkpoint.begin(parameters, random_state, data=0) == (None, random_state)
 
 
 def test_the_generator_of_the_caller_is_left_alone(path):
     fit(checkpoint=path)
     mine = np.random.RandomState(9)
     parameters = load(path)["parameters"] | {"resume_from": path, "checkpoint": None}
-    _, random_state = Checkpoint.begin(parameters, mine)
+    _, random_state = Checkpoint.begin(parameters, mine, data=0)
     assert mine.randint(1000) == np.random.RandomState(9).randint(1000)
     assert random_state.randint(1000) == np.random.RandomState(3).randint(1000)
 
@@ -211,7 +211,7 @@ def test_parameters_are_described_as_json_has_them():
     assert described == {
         "hidden_layer_sizes": [3, 4], "alpha": 0.5, "n_iter_no_change": np.inf, "class_weight": {"1": 2.0, "b": 3},
         "learning_rate": f"{__name__}.test_compare_ignores_what_makes_no_difference",
-        "random_state": "numpy.random.mtrand.RandomState", "dtype": "numpy.float32", "quantile": [0.1, 0.9],
+        "random_state": "numpy.random.mtrand.RandomState", "dtype": "float32", "quantile": [0.1, 0.9],
         "loss": None,
     }  # fmt: skip
 
@@ -349,3 +349,16 @@ def test_an_array_that_is_missing(path, tmp_path):
                 new.writestr(name, old.read(name))
     with pytest.raises(ValueError, match="is no checkpoint"):
         load(other)
+
+
+def test_other_data_are_refused(tmp_path):
+    data = np.random.RandomState(0)
+    X, y = data.randn(40, 3), data.randint(2, size=40)
+    half = MLPClassifier((4,), max_iter=2, random_state=0, checkpoint=tmp_path / "half.npz").fit(X, y)
+    resumed = MLPClassifier((4,), max_iter=4, random_state=0, resume_from=tmp_path / "half.npz")
+    for other in ((X + 1, y), (X, 1 - y), (X, y, np.full(40, 2.0)), (X, y.astype(str))):
+        with pytest.raises(ValueError, match="trained on other X, y"):
+            resumed.fit(*other)
+    with pytest.raises(ValueError, match="validation rows"):
+        resumed.fit(X, y, X_val=X, y_val=y)
+    assert resumed.fit(X, y).loss_curve_[:2] == half.loss_curve_

@@ -273,6 +273,7 @@ def test_balanced_labels():
     [
         ({0: 1, 7: 2}, SPECIES, "not in class_weight"),
         ({0: 0, 1: 0, 2: 0}, SPECIES, "at least one non-zero number"),
+        ({0: -1}, SPECIES, "not negative"),
         ([{0: 1}], SPECIES, "is for multilabel targets"),
         ({0: 1}, LABELS, "but y is multilabel"),
         ([{0: 1}], LABELS, "has 1 dicts, expected 4"),

@@ -83,13 +83,13 @@ EXPECTED = {
     "smoothed": ("a44d2a53450edfbb", "fb8ceae5c085cca8"),
     "weighted labels": ("512da9d5e5689398", "c1607df9d76e943d"),
     "rmsprop": ("6aa8d132d8ae793d", "a23fb104c886f428"),
-    "adamw": ("3afc88237e4bdbfb", "07658ea7194b3d6f"),
+    "adamw": ("873e94691544271d", "17b05e36b113d23e"),
     "average": ("761f1e1d98f32c83", "5ec5e8529df539b7"),
     "schedule free": ("93bfdaa82421b707", "38a48a455db568a3"),
-    "clipped": ("a8f6ee571b5c6ea6", "ccb3fdc0b49a0e76"),
+    "clipped": ("ee0b64b3426d66e1", "ccb3fdc0b49a0e76"),
     "dropout": ("97d1cfaea5adc572", "6f65cbbeeab039c5"),
     "sparse": ("e97fc53d43bbf56e", "6cabdf05e32c6417"),
-    "everything": ("507f358ea89a15de", "c5b1b459e009307b"),
+    "everything": ("e6ccc2ec63cce168", "4855135131537514"),
 }
 
 

@@ -1,5 +1,6 @@
 """A sparse X gives the bits of the dense one with the same zeros: in the kernels of layer 1, and in all of training."""
 
+import tracemalloc
 from itertools import cycle
 
 import numpy as np
@@ -8,6 +9,7 @@ import scipy.sparse
 from conftest import SHAPES, assert_same_bits, assert_same_parameters, build, draw, random_net
 
 from fastbp import _kernels
+from fastbp._engine import Network
 
 THREADS = (1, 2, 3)
 DROP = 0.4, 11, 0, 3  # rate, seed, layer, step
@@ -226,3 +228,14 @@ def test_columns_that_change_after_the_first_look(dtype):
     X.indices[:] = 5
     net.train_epoch(X, p.target, None, 64, 0.01)
     assert np.isfinite(net.get_parameters()[0][0]).all()
+
+
+def test_wide_rows_take_no_dense_memory():
+    X = scipy.sparse.random(2000, 100_000, 1e-4, format="csr", random_state=0)
+    net = Network((100_000, 2), (), "identity", "squared_error", np.float64)
+    tracemalloc.start()
+    net.loss_gradient(X, np.zeros((2000, 2)))
+    net.predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.2 * 2000 * 100_000 * 8

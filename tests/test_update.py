@@ -170,3 +170,24 @@ def test_nan_stays_in_its_element_and_shows(isa, dtype, name, extras, rng):
     assert np.isnan([dirty[0][7], dirty[moment][7], dirty[3][7]]).all()
     for d, c in zip(dirty, clean, strict=True):
         assert_same_bits([np.delete(d, 7)], [np.delete(c, 7)])
+
+
+def test_the_norm_of_a_huge_gradient_is_finite(isa):
+    """Squares are summed in double: what must be clipped may be beyond the square root of float32's range."""
+    dW = np.full(33, 1e25, np.float32)
+    got = _kernels.gradient_squares(np.zeros_like(dW), dW, isa=isa)
+    assert got == pytest.approx(33 * float(dW[0]) ** 2, rel=1e-12)
+
+
+def test_a_small_decay_is_not_lost(isa):
+    """W (1 - decay) would round decay to a multiple of epsilon: here to 0, or to 6e-8."""
+    rng, decay, n_steps = np.random.RandomState(0), 1.5e-8, 400
+    W = np.ones(4096, np.float32)
+    zero, expected = np.zeros_like(W), W.astype(np.float64)
+    for _ in range(n_steps):
+        dW = draw(rng, W.size, np.float32)
+        settings = dict(solver="sgd", momentum=0.0, nesterov=False, learning_rate=1e-3)
+        W = _kernels.update(W, dW, zero, zero, decay=decay, isa=isa, **settings)[0]
+        expected -= 1e-3 * dW
+    shrunk = float(np.mean(expected - W))
+    assert shrunk == pytest.approx(decay * n_steps, rel=0.5)

@@ -279,3 +279,36 @@ def test_half_a_validation_set(Estimator, given, message):
 def test_unseen_classes_in_validation():
     with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`"):
         MLPClassifier().fit(X[Y < 2], Y[Y < 2], X_val=X_VAL, y_val=Y_VAL)
+
+
+def test_targets_of_another_form_are_named():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"X_val, y_val: y_val has the shape \(150, 2\)"):
+        MLPClassifier().fit(X, y, X_val=X, y_val=np.column_stack([y, y]))
+    with pytest.raises(ValueError, match="X_val, y_val: Input X contains NaN"):
+        MLPClassifier().fit(X, y, X_val=np.full_like(X, np.nan), y_val=y)
+    with pytest.raises(ValueError, match="sample_weight_val must not be negative"):
+        MLPClassifier().fit(X, y, X_val=X, y_val=y, sample_weight_val=-np.ones(150))
+
+
+@pytest.mark.filterwarnings("ignore:Only one class")
+def test_a_score_that_is_nan_cannot_stop_training():
+    X, y = load_iris(return_X_y=True)
+    X, y = X[:100], y[:100]
+    model = MLPClassifier(early_stopping=True, scoring="roc_auc", max_iter=5)
+    with pytest.raises(ValueError, match="'roc_auc' is NaN on the validation rows"):
+        model.fit(X, y, X_val=X[y == 0], y_val=y[y == 0])
+
+
+def test_a_scorer_whose_metric_takes_no_weights():
+    X, y = load_diabetes(return_X_y=True)
+    model = MLPRegressor(scoring="neg_max_error", early_stopping=True, max_iter=3, random_state=0)
+    model.fit(X, y, np.ones(len(y)))
+    assert len(model.validation_scores_) == 3
+
+
+def test_the_model_in_a_callback_knows_its_history():
+    X, y = load_iris(return_X_y=True)
+    seen = []
+    MLPClassifier(max_iter=3, callbacks=lambda epoch: seen.append(epoch.model.loss_curve_[:])).fit(X, y)
+    assert [len(curve) for curve in seen] == [1, 2, 3]

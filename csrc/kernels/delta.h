@@ -1,5 +1,5 @@
 /* BP2: delta_prev = (delta W) f'(z_prev). */
-static void delta_previous(const fb_layer *layer, fb_activation f_prev, const real *delta, const real *a_prev,
+static void delta_previous(const fb_layer *layer, fb_activation f_prev, const real *delta, const real *kept,
                            real *delta_prev, ptrdiff_t n, ptrdiff_t ld)
 {
     const ptrdiff_t n_panels = (layer->n_in + PANEL - 1) / PANEL;
@@ -10,6 +10,6 @@ static void delta_previous(const fb_layer *layer, fb_activation f_prev, const re
                            .C_panel = ld * PANEL, .rows = n, .K = layer->n_out};
         multiply_by_rows(&p, panels);
         for (ptrdiff_t i = k; i < k + panels; i++)
-            derive(f_prev, a_prev + i * ld * PANEL, delta_prev + i * ld * PANEL, n * PANEL);
+            derive(f_prev, kept + i * ld * PANEL, delta_prev + i * ld * PANEL, n * PANEL);
     }
 }

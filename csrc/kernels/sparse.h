@@ -91,12 +91,11 @@ static ptrdiff_t collect(const fb_csr *X, const int64_t *order, ptrdiff_t first,
     ptrdiff_t count = 0;
     for (ptrdiff_t s = 0; s < n; s++) {
         const int64_t row = order ? order[first + s] : first + s;
+        const uint64_t key = drop ? row_key(drop, s) : 0;
         int64_t i = positions[s] < 0 ? lower_bound(X, row, k) : positions[s], end = row_start(X, row + 1);
         if (end > i + n_columns) end = i + n_columns; /* whatever the matrix: more would not fit into `entries` */
-        for (int64_t column; i < end && (column = column_at(X, i)) < k + n_columns; i++) {
-            const real x = value_at(X, i, drop, drop ? row_key(drop, s) : 0, column);
-            entries[count++] = (fb_entry){(int32_t)s, (int32_t)(column - k), (double)x};
-        }
+        for (int64_t column; i < end && (column = column_at(X, i)) < k + n_columns; i++)
+            entries[count++] = (fb_entry){(int32_t)s, (int32_t)(column - k), (double)value_at(X, i, drop, key, column)};
         positions[s] = i;
     }
     return count;
@@ -113,7 +112,7 @@ static void gradient_sparse(const real *delta, const fb_entry *entries, ptrdiff_
             real *line = sums + (entries[e].k - k) * PANEL;
             const vec x = v_set((real)entries[e].x);
             FB_UNROLL for (int v = 0; v < PANEL; v += LANES)
-                v_store(line + v, v_fma(v_load(delta + entries[e].s * PANEL + v), x, v_load(line + v)));
+                v_store(line + v, v_fma(v_load(delta + (ptrdiff_t)entries[e].s * PANEL + v), x, v_load(line + v)));
         }
         for (ptrdiff_t v = 0; v < PANEL; v += LANES)
             lanes_to_rows(sums + v, PANEL, 0, n_rows - v, PANEL, dW + k * dW_ld + v * PANEL);

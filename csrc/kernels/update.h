@@ -19,10 +19,11 @@ FB_INLINE vec penalised(const fb_step *step, int limited, vec w, vec dW)
     return limited && step->clip > 0 ? v_max(v_set(-(real)step->clip), v_min(v_set((real)step->clip), g)) : g;
 }
 
-/* W (1 - learning rate * weight decay): decoupled, as Loshchilov and Hutter (2019). */
-FB_INLINE vec decayed(const fb_step *step, int decays, vec w)
+/* The move against the gradient with the weight decay, decoupled from it (Loshchilov and Hutter, 2019). Of W (1 - decay)
+ * the bracket would be rounded to a multiple of epsilon, which is more than a small decay. */
+FB_INLINE vec with_decay(const fb_step *step, int decays, vec w, vec move)
 {
-    return decays ? v_mul(w, v_set((real)(1 - step->decay))) : w;
+    return decays ? v_fma(v_set((real)step->decay), w, move) : move;
 }
 
 /* Stores the new W, and its square where update() sums them. */
@@ -42,7 +43,7 @@ FB_INLINE void step_sgd(int extras, real *W, const real *dW, real *m, ptrdiff_t 
         const vec velocity = without_subnormal(v_sub(v_mul(momentum, v_load(m + i)), change));
         const vec move = step->nesterov ? v_sub(v_mul(momentum, velocity), change) : velocity;
         v_store(m + i, velocity);
-        store_updated(v_add(decayed(step, extras, w), move), W + i, squares + i % PANEL);
+        store_updated(v_add(w, extras ? v_fnma(v_set((real)step->decay), w, move) : move), W + i, squares + i % PANEL);
     }
 }
 
@@ -61,7 +62,7 @@ FB_INLINE void step_adam(int extras, real *W, const real *dW, real *m, real *v, 
         const vec move = v_div(v_mul(eta, m_new), v_add(v_sqrt(v_new), epsilon));
         v_store(m + i, m_new);
         v_store(v + i, v_new);
-        store_updated(v_sub(decayed(step, extras, w), move), W + i, squares + i % PANEL);
+        store_updated(v_sub(w, with_decay(step, extras, w, move)), W + i, squares + i % PANEL);
     }
 }
 
@@ -75,8 +76,8 @@ FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdif
         const vec g = penalised(step, extras, w, v_load(dW + i));
         const vec v_new = without_subnormal(v_fma(rho, v_load(v + i), v_mul(rest, v_mul(g, g))));
         v_store(v + i, v_new);
-        store_updated(v_sub(decayed(step, extras, w), v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon))), W + i,
-                      squares + i % PANEL);
+        const vec move = v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon));
+        store_updated(v_sub(w, with_decay(step, extras, w, move)), W + i, squares + i % PANEL);
     }
 }
 
@@ -85,14 +86,14 @@ FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdif
 FB_INLINE void step_schedule_free(real *W, const real *dW, real *z, real *v, real *x, ptrdiff_t count, const fb_step *step,
                                   real *squares)
 {
-    const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon), decay = v_set((real)step->decay);
+    const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
     const vec rest_1 = v_set((real)(1 - step->beta_1)), share = v_set((real)step->average);
     const vec beta_2 = v_set((real)step->beta_2), rest_2 = v_set((real)(1 - step->beta_2));
     for (ptrdiff_t i = 0; i < count; i += LANES) {
         const vec y = v_load(W + i), x_old = v_load(x + i);
         const vec g = penalised(step, 1, y, v_load(dW + i));
         const vec v_new = without_subnormal(v_fma(beta_2, v_load(v + i), v_mul(rest_2, v_mul(g, g))));
-        const vec move = v_fma(decay, y, v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon)));
+        const vec move = with_decay(step, 1, y, v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon)));
         const vec z_new = v_sub(v_load(z + i), move);
         const vec x_new = v_fma(share, v_sub(z_new, x_old), x_old);
         v_store(v + i, v_new);
@@ -125,7 +126,7 @@ static double update(real *W, const real *dW, real *m, real *v, real *average, p
         extras ? step_adam(1, W, dW, m, v, count, step, squares) : step_adam(0, W, dW, m, v, count, step, squares);
         break;
     case FB_RMSPROP:
-        step_rmsprop(1, W, dW, v, count, step, squares);
+        extras ? step_rmsprop(1, W, dW, v, count, step, squares) : step_rmsprop(0, W, dW, v, count, step, squares);
         break;
     case FB_SCHEDULE_FREE:
         step_schedule_free(W, dW, m, v, average, count, step, squares);
@@ -135,15 +136,18 @@ static double update(real *W, const real *dW, real *m, real *v, real *average, p
     return sum_line(squares);
 }
 
-/* The sum of g^2, as it is before any limit, for the norm of the gradient. */
+/* The sum of g^2, as it is before any limit, for the norm of the gradient: in double, for a gradient that must be clipped
+ * may be large. Column by column, then the columns in order. */
 static double gradient_squares(const real *W, const real *dW, ptrdiff_t n_lines, const fb_step *step)
 {
-    real squares[PANEL] = {0};
+    double squares[PANEL] = {0}, sum = 0;
     for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) {
-        const vec g = penalised(step, 0, v_load(W + i), v_load(dW + i));
-        v_store(squares + i % PANEL, v_fma(g, g, v_load(squares + i % PANEL)));
+        real g[LANES];
+        v_store(g, penalised(step, 0, v_load(W + i), v_load(dW + i)));
+        for (ptrdiff_t c = 0; c < LANES; c++) squares[i % PANEL + c] += (double)g[c] * (double)g[c];
     }
-    return sum_line(squares);
+    for (ptrdiff_t c = 0; c < PANEL; c++) sum += squares[c];
+    return sum;
 }
 
 /* The sum of W^2 as update() returns it. */
