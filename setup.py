@@ -1,5 +1,6 @@
 """Build the two compiled parts: _kernels (all of csrc/) and the Cython loops with OpenMP. Metadata: pyproject.toml."""
 
+import os
 import sys
 import tempfile
 from glob import glob
@@ -17,6 +18,10 @@ C_FLAGS, OPENMP = ([], ["/openmp"]) if sys.platform == "win32" else (UNIX_FLAGS,
 
 class BuildExt(build_ext):
     """Adds OpenMP to the Cython loops where the compiler has it; without it they run on one thread."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()  # extensions are compiled side by side
 
     def build_extensions(self):
         if self._has_openmp():
