@@ -13,7 +13,7 @@ from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
 
 # Rows of a shard at most: its activations stay in L2 through all layers.
-cdef ptrdiff_t SHARD_ROWS = 96
+cdef ptrdiff_t SHARD_ROWS = 128
 # Shards begin on multiples of so many rows: few, so that the threads' shares are nearly equal.
 cdef ptrdiff_t SHARD_UNIT = 4
 # Floating-point operations that pay for one more thread's part in two barriers.

@@ -39,6 +39,17 @@ def test_every_instruction_set_gives_the_same_bits(isa, dtype, shape, rng):
         assert_same_bits([got], [_kernels.delta(delta, W, kept, activation, isa="baseline")])
 
 
+def test_an_input_does_not_depend_on_its_company(isa, dtype, rng):
+    """A layer too large for L2 (1.7 MB) is computed in blocks of k: the inputs of part of it are the same."""
+    delta, W, _, kept = operands(rng, (19, 701, 601), dtype, "tanh")
+    together = _kernels.delta(delta, W, kept, "tanh", isa=isa)
+    some = slice(640, 701)
+    alone = _kernels.delta(
+        delta, np.ascontiguousarray(W[:, some]), np.ascontiguousarray(kept[:, some]), "tanh", isa=isa
+    )
+    assert_same_bits([alone], [together[:, some]])
+
+
 def test_a_relu_that_is_off_passes_nothing(isa, dtype, rng):
     """f' is exactly 0 at z <= 0, 0 included, and exactly 1 above."""
     delta, W, z_prev, a_prev = operands(rng, (33, 17, 7), dtype, "relu")

@@ -42,6 +42,14 @@ def test_a_row_does_not_depend_on_its_company(isa, dtype, rng):
         assert_same_bits(alone, [part[s : s + 1] for part in together])
 
 
+def test_an_output_does_not_depend_on_its_company(isa, dtype, rng):
+    """A layer too large for L2 (1.7 MB) is computed in blocks of k: the outputs of part of it are the same."""
+    a_prev, W, b = operands(rng, (19, 601, 701), dtype)
+    together = _kernels.forward(a_prev, W, b, "tanh", isa=isa)
+    some = slice(640, 701)
+    assert_same_bits(_kernels.forward(a_prev, W[some], b[some], "tanh", isa=isa), [part[:, some] for part in together])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_stays_in_its_row_and_shows(isa, dtype, value, rng):
     a_prev, W, b = operands(rng, (33, 17, 10), dtype)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -136,6 +137,13 @@ def test_concurrent_fits():
     with ThreadPoolExecutor(4) as pool:
         for model, proba in zip(pool.map(lambda model: model.fit(X, y), models), expected, strict=True):
             assert np.array_equal(model.predict_proba(X), proba)
+
+
+def test_threads_sleep_after_a_fit():
+    fitted(n_threads=2)
+    began = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - began < 0.25  # of the processor; one thread that waits busily would take 0.5
 
 
 def test_concurrent_predictions_of_one_model():

@@ -16,8 +16,8 @@ static void forward_narrow(const fb_layer *layer, const real *a_prev, real *z, p
         for (ptrdiff_t v = 0; v < PANEL; v += LANES)
             rows_to_lanes(a_prev + k * ld + v * PANEL, ld, rows - v, count, lines + v, PANEL);
         const product p = {.A = (const real *)layer->Wt + k * PANEL, .B = lines, .start = z_lanes, .start_row = PANEL,
-                           .C = z_lanes, .rows = layer->n_out, .K = count};
-        multiply_by_columns(&p, 1);
+                           .C = z_lanes, .rows = layer->n_out};
+        multiply_by_columns(&p, 1, count);
     }
     for (ptrdiff_t v = 0; v < rows; v += LANES)
         lanes_to_rows(z_lanes + v, PANEL, ld, rows - v, layer->n_out, z + v * PANEL);
@@ -31,14 +31,18 @@ static void forward(const fb_layer *layer, const real *a_prev, real *z, real *a,
         activate(layer->activation, z, a, n * PANEL);
         return;
     }
-    const ptrdiff_t n_panels = layer->rows / PANEL;
-    for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
-        panels = next_part(n_panels - j, MAX_PANELS);
-        const product p = {.A = a_prev, .A_ld = ld, .B = (const real *)layer->Wt + j * layer->n_in * PANEL,
-                           .B_panel = layer->n_in * PANEL, .start = (const real *)layer->b + j * PANEL, .start_panel = PANEL,
-                           .C = z + j * ld * PANEL, .C_panel = ld * PANEL, .rows = n, .K = layer->n_in};
-        multiply_by_rows(&p, panels);
-        for (ptrdiff_t i = j; i < j + panels; i++)
-            activate(layer->activation, z + i * ld * PANEL, a + i * ld * PANEL, n * PANEL);
+    const ptrdiff_t n_panels = layer->rows / PANEL, K = layer->n_in;
+    const int far = K * layer->rows * (ptrdiff_t)sizeof(real) > FAR;
+    for (ptrdiff_t k = 0, k_end; k < K; k = k_end) { /* by blocks if far, so that a_prev, too, stays near */
+        k_end = block_end(k, K, far ? K_BLOCK : K);
+        for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
+            panels = next_part(n_panels - j, MAX_PANELS);
+            const product p = {.A = a_prev, .A_ld = ld, .B = (const real *)layer->Wt + j * K * PANEL, .B_panel = K * PANEL,
+                               .start = (const real *)layer->b + j * PANEL, .start_panel = PANEL, .C = z + j * ld * PANEL,
+                               .C_panel = ld * PANEL, .rows = n, .far = far};
+            multiply_by_rows(&p, panels, k, k_end);
+            for (ptrdiff_t i = j; i < j + panels && k_end == K; i++)
+                activate(layer->activation, z + i * ld * PANEL, a + i * ld * PANEL, n * PANEL);
+        }
     }
 }

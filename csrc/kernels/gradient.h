@@ -6,8 +6,8 @@ static void gradient(const real *delta, const real *a_prev, ptrdiff_t n, ptrdiff
     for (ptrdiff_t k = 0, panels; k < n_panels; k += panels) {
         panels = next_part(n_panels - k, MAX_PANELS);
         const product p = {.A = delta, .B = a_prev + k * ld * PANEL, .B_panel = ld * PANEL, .start = ZEROS,
-                           .C = dW + k * dW_ld * PANEL, .C_panel = dW_ld * PANEL, .rows = n_rows, .K = n};
-        multiply_by_columns(&p, panels);
+                           .C = dW + k * dW_ld * PANEL, .C_panel = dW_ld * PANEL, .rows = n_rows};
+        multiply_by_columns(&p, panels, n);
     }
     /* The padding of a_prev is anything: that of dW must be zero, so that U leaves that of W zero. */
     real *last = dW + (n_panels - 1) * dW_ld * PANEL;

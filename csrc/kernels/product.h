@@ -11,13 +11,18 @@ typedef struct {
     ptrdiff_t start_panel, start_row;
     real *C; /* panel p of row r at C + p C_panel + r PANEL */
     ptrdiff_t C_panel;
-    ptrdiff_t rows, K;
+    ptrdiff_t rows;
+    int far; /* B is too large for L2: ask for the panels that come next */
 } product;
 
 static const real ZEROS[PANEL] = {0};
 
-/* Lines of B that a block takes: B's share of L1 (8 KB) while the rows of A pass by it. */
-enum { K_BLOCK = 128 };
+/* Lines of B that a block takes, B's share of L1 (8 KB, or 6 of doubles, of which A takes more) while the rows of A pass
+ * by it; and the bytes of a matrix that is too large for L2. */
+enum { K_BLOCK = 64 + 256 / sizeof(real), FAR = 1 << 20 };
+
+/* Where the block that begins at k ends: the last one may be half as long again. */
+FB_INLINE ptrdiff_t block_end(ptrdiff_t k, ptrdiff_t K, ptrdiff_t block) { return K - k < block + block / 2 ? K : k + block; }
 
 /* The size of the next part when `remaining` is cut into the fewest nearly equal parts of at most `most`. */
 FB_INLINE ptrdiff_t next_part(ptrdiff_t remaining, ptrdiff_t most)
@@ -66,14 +71,18 @@ FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff
             v_store(C + v / VECS * p->C_panel + r * PANEL + v % VECS * LANES, acc[r][v]);
 }
 
-/* The whole product for `panels` <= MAX_PANELS panels of B and C. */
-FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels)
+/* Lines k0..k1 of the product, for `panels` <= MAX_PANELS panels of B and C. */
+FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1)
 {
     const ptrdiff_t most_rows = TILE_ROWS[panels];
-    for (ptrdiff_t k = 0, k_end; k == 0 || k < p->K; k = k_end) {
-        k_end = p->K - k < K_BLOCK + K_BLOCK / 2 ? p->K : k + K_BLOCK;
+    const ptrdiff_t share = p->far ? (k1 - k0) * most_rows / p->rows + 1 : 0; /* lines to ask for beside each tile */
+    ptrdiff_t asked = k0;
+    for (ptrdiff_t k = k0, k_end; k < k1; k = k_end) {
+        k_end = block_end(k, k1, K_BLOCK);
         for (ptrdiff_t r = 0, rows; r < p->rows; r += rows) {
             rows = next_part(p->rows - r, most_rows);
+            for (const ptrdiff_t end = asked + share < k1 ? asked + share : k1; asked < end; asked++)
+                for (ptrdiff_t i = 0; i < panels; i++) FB_PREFETCH(p->B + (panels + i) * p->B_panel + asked * PANEL);
             switch (panels * 16 + rows) {
 #define CASE(ROWS, PANELS)                                                                                             \
     case PANELS * 16 + ROWS:                                                                                           \
@@ -83,9 +92,8 @@ FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels)
 #undef CASE
             }
         }
-        if (k_end == p->K) break;
     }
 }
 
-static void multiply_by_rows(const product *p, ptrdiff_t panels) { multiply(1, p, panels); }
-static void multiply_by_columns(const product *p, ptrdiff_t panels) { multiply(0, p, panels); }
+static void multiply_by_rows(const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1) { multiply(1, p, panels, k0, k1); }
+static void multiply_by_columns(const product *p, ptrdiff_t panels, ptrdiff_t K) { multiply(0, p, panels, 0, K); }
