@@ -50,11 +50,12 @@ typedef struct {
     int is_float64;
 } fb_rows;
 
-/* One fully connected layer. `rows` is n_out rounded up to whole panels. */
+/* One fully connected layer. `rows` is n_out rounded up to whole panels. BP2 does not go on to the inputs of layer 1 when
+ * it trains: that layer can do without W. Then U works on Wt, and a line of its tiles is one input's, "by inputs". */
 typedef struct {
     ptrdiff_t n_in, n_out, rows;
     void *W;  /* (n_out, n_in) in panels over the inputs,  ld = rows: read by BP2, written by U */
-    void *Wt; /* (n_in, n_out) in panels over the outputs, ld = n_in: read by F, the mirror of W */
+    void *Wt; /* (n_in, n_out) in panels over the outputs, ld = n_in: read by F, the mirror of W where there is one */
     void *b;  /* (rows,) */
     fb_activation activation;
 } fb_layer;
@@ -97,11 +98,19 @@ typedef struct {
     int is_float64, is_int64; /* of values; of columns and starts */
 } fb_csr;
 
-/* A nonzero of a batch: X[s][k] = x, with k counted from the first input of a tile. */
+/* A nonzero of a batch: X[s][k] = x, with k counted from the first input of its panel. */
 typedef struct {
     int32_t s, k;
     double x;
 } fb_entry;
+
+/* The nonzeros of a batch by panels of inputs. Its rows are sorted in parts, each by itself: the entries of panel p in a
+ * part are those from its starts[p] to its starts[p + 1], row after row. */
+typedef struct {
+    fb_entry *entries;
+    int64_t *starts; /* [n_parts][n_panels + 2] */
+    ptrdiff_t n_parts, n_panels;
+} fb_sorted;
 
 /* One instruction set in one precision. n: rows of the call; ld: rows of the buffers. */
 typedef struct {
@@ -133,16 +142,17 @@ typedef struct {
     /* n_lines rows of a panel in place, with their state m, v and, if one is kept, their average (else NULL); returns the
      * sum of their squares after the step. */
     double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, const fb_step *step); /* U */
-    double (*squares)(const void *W, ptrdiff_t n_lines);
-    double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines, const fb_step *step); /* the sum of g^2 */
-    /* The first layer of a sparse X, on its nonzeros alone: F, the nonzeros of inputs k.. of a batch, and BP4 from them.
-     * `positions` (n,) holds how far each row is consumed. drop: of the inputs, or NULL. */
+    /* The same sum, and that of g^2; by_inputs: of at most PANEL lines, added as if they were columns. */
+    double (*squares)(const void *W, ptrdiff_t n_lines, int by_inputs);
+    double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines, int by_inputs, const fb_step *step);
+    /* The first layer of a sparse X, on its nonzeros alone: F, the nonzeros of one part of a batch, and BP4 from all parts
+     * for one panel of outputs and one of inputs. drop: of the inputs, or NULL. */
     void (*forward_sparse)(const fb_layer *layer, const fb_csr *X, const int64_t *order, ptrdiff_t first,
                            const fb_dropout *drop, ptrdiff_t s, void *z, void *a, ptrdiff_t n, ptrdiff_t ld);
-    ptrdiff_t (*collect)(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop, ptrdiff_t n,
-                         ptrdiff_t k, ptrdiff_t n_columns, int64_t *positions, fb_entry *entries);
-    void (*gradient_sparse)(const void *delta, const fb_entry *entries, ptrdiff_t n_entries, ptrdiff_t n_rows,
-                            ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld);
+    void (*sort_entries)(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop, ptrdiff_t n,
+                         ptrdiff_t part, const fb_sorted *sorted);
+    void (*gradient_sparse)(const void *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs, ptrdiff_t n_inputs,
+                            int by_inputs, void *dW);
     /* Wt from W: rows j.. of the panel of W that holds inputs k.. */
     void (*mirror)(const fb_layer *layer, ptrdiff_t j, ptrdiff_t k);
 

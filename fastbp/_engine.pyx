@@ -48,6 +48,8 @@ cdef class Network(Passes):
         Threads at most; work that is not worth them runs on fewer. The results do not depend on it.
     isa : str, default=None
         The instruction set; None for the selected one.
+    by_inputs : bool, default=False
+        Store the first layer's weights by inputs, which is faster for a sparse X; the results do not depend on it.
     smoothing, parameter, levels, class_weights
         Of the loss: see fb_output in csrc/fastbp.h.
     """
@@ -55,6 +57,7 @@ cdef class Network(Passes):
     cdef Workspace workspace  # of the last batch size
     cdef Workspace spare  # of the last prediction
     cdef object pace
+    cdef public object solver_in_it  # a reference to whose state the optimizer's is, or None
 
     # ---- what a caller sees
 
@@ -99,7 +102,7 @@ cdef class Network(Passes):
         job.learning_rate = <const double *> cnp.PyArray_DATA(rates)
         cdef int parts = FORWARD | LOSS | BACKWARD | GRADIENT | UPDATE | (DROP if self.drops_out else 0)
         self.need_moments()
-        self._prepare(&job, self.drops_out)
+        self._prepare(&job, arrays, self.drops_out)
         while batch < n_batches:
             n_threads, stretch = self.pace.next()
             last = min(batch + <ptrdiff_t> stretch, n_batches)
@@ -125,7 +128,7 @@ cdef class Network(Passes):
         cdef Job job
         arrays = self.check_data(X, y, sample_weight, alpha)
         self.describe(&job, arrays)
-        self._prepare(&job, False)
+        self._prepare(&job, arrays, False)
         gradients = self.gradient_pass(&job, arrays, self.workspace)
         coefs, _ = self.get_parameters()
         for (dW, db), W, alpha_l in zip(gradients, coefs, arrays[4]):
@@ -141,7 +144,8 @@ cdef class Network(Passes):
         arrays = self.check_data(X, y, sample_weight, 0.0)
         self.describe(&job, arrays)
         cdef Workspace rows = self.workspace_of(
-            self._layout(job.n, job.n_y, self.n_threads, job.X.sparse, self.n_entries(&job), show_z=True))
+            self._layout(job.n, job.n_y, self.n_threads, job.X.sparse, self.n_entries(&job, arrays),
+                         show_z=True))
         gradients = self.gradient_pass(&job, arrays, rows)
         a = [self.unpack_rows(rows, rows.a[0], 0) if not job.X.sparse else arrays[0].toarray().astype(self.dtype)]
         z, delta = [None], [None]
@@ -170,6 +174,7 @@ cdef class Network(Passes):
         gradients = np.empty((job.n, len(outputs), self.sizes[0]), self.dtype)
         rows = self.workspace_of(self._layout(job.batch_size, 1, self.n_threads, job.X.sparse, first_delta=0))
         cdef int n_threads = self.worthwhile_threads(self.flops(job.batch_size, True, 1))
+        self.fill_first_W()
         for batch in range((job.n + job.batch_size - 1) // job.batch_size):
             n = min(job.batch_size, job.n - batch * job.batch_size)
             self.run(&job, rows, batch, batch + 1, n_threads, FORWARD)
@@ -202,6 +207,16 @@ cdef class Network(Passes):
         self.spare = rows
         return a
 
+    def is_finite(self):
+        """Whether all parameters are: the sums of their squares tell, unless these overflow."""
+        cdef double squares = 0
+        cdef ptrdiff_t i, l
+        for i in range(self.first_block[self.L + 1]):
+            squares += self.squares[i]
+        for l in range(1, self.L + 1):
+            squares += self.k.squares(self.layer[l].b, self.b_lines(l), False)
+        return np.isfinite(squares) or all(np.isfinite(p).all() for ps in self.get_parameters() for p in ps)
+
     def evaluate(self, X, y, sample_weight=None):
         """a[L] of the rows of X, and their mean loss sum w C / sum w, without penalty and without dropout."""
         cdef Job job
@@ -224,10 +239,12 @@ cdef class Network(Passes):
             sum_w += job.sum_w
         return a, loss / sum_w if sum_w > 0 else float("nan")
 
-    cdef _prepare(self, Job *job, bint dropout):
+    cdef _prepare(self, Job *job, arrays, bint dropout):
         """The buffers of a batch and the choice of threads, kept for the next call with the same batches."""
-        layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, self.n_entries(job),
-                              dropout=dropout)
+        cdef ptrdiff_t n_entries = self.n_entries(job, arrays)
+        if n_entries and self.workspace is not None and self.workspace.rows == job.batch_size:
+            n_entries = max(n_entries, self.workspace.n_entries)
+        layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, n_entries, dropout=dropout)
         if self.workspace is None or self.workspace.layout != layout:
             self.workspace = self.workspace_of(layout)
             self.pace = Pace(self.n_threads, self.worthwhile_threads(self.flops(job.batch_size, True, job.X.density)))

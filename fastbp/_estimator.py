@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -113,7 +114,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
 
     def _fit(self, X, y, sample_weight, validation, incremental):
         hidden_sizes = self._hidden_sizes()
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        first_pass = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         has_validation = check_given(*validation)
         check_options(
             self, len(hidden_sizes), incremental=incremental, has_validation=has_validation, goes_on=not first_pass
@@ -122,7 +123,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         X, y = check_X_y(self, X, y, reset=first_pass)
         self._learn_outputs(y, incremental)
         self.out_activation_ = self._loss.output
-        dtype = working_dtype(self.dtype, X.dtype if first_pass else self.coefs_[0].dtype)
+        dtype = working_dtype(self.dtype, X.dtype if first_pass else self._weights_dtype())
         rows = self._rows(X, y, sample_weight, dtype)
         if callable(self._loss.name):
             check_custom_loss(self._loss.name, rows.targets[:5])
@@ -131,18 +132,18 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         sizes = [X.shape[1], *hidden_sizes, self.n_outputs_]
         if first_pass:
             self._start(sizes, dtype, random_state)
+            self._by_inputs = issparse(X)
         else:
             self._check_continues(sizes)
         if self.checkpoint is not None or self.resume_from is not None:  # from here on: a warm start drew no weights
             data = fingerprint(rows, validation, getattr(self, "classes_", None))
             checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state, data)
-        with self._network(dtype) as network:
+        with self._network(dtype, trains=True) as network:
             task = FitTask.of(self, *given, 1 if incremental else self.max_iter, network.get_parameters)
             if self.solver == "lbfgs":
                 self._fit_lbfgs(network, rows, task)
             else:
                 self._fit_stochastic(network, rows, validation, random_state, checkpoint, task, incremental)
-            self.coefs_, self.intercepts_ = network.get_parameters()
         self._check_finite()
         if task is not None:
             task.end()
@@ -191,7 +192,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             )
 
     def _check_finite(self):
-        if not all(np.isfinite(p).all() for p in self.coefs_ + self.intercepts_):
+        if not self._trained.is_finite():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 f"preprocessed. If X is scaled, training diverged: lower learning_rate_init={self.learning_rate_init}."
@@ -229,6 +230,8 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             model._record(training.progress)
             return model
 
+        if incremental and self.early_stopping:
+            self._unpack()  # they may be the best that there will be
         chosen = None  # all rows
         if self.early_stopping and validation is None:
             chosen, held_out = split(

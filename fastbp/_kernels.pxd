@@ -78,6 +78,12 @@ cdef extern from "fastbp.h" nogil:
         int32_t k
         double x
 
+    ctypedef struct fb_sorted:
+        fb_entry *entries
+        int64_t *starts
+        ptrdiff_t n_parts
+        ptrdiff_t n_panels
+
     ctypedef struct fb_kernels:
         const char *isa
         int lanes
@@ -101,17 +107,16 @@ cdef extern from "fastbp.h" nogil:
         void (*bias_gradient)(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db) noexcept nogil
         double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines,
                          const fb_step *step) noexcept nogil
-        double (*squares)(const void *W, ptrdiff_t n_lines) noexcept nogil
-        double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines,
+        double (*squares)(const void *W, ptrdiff_t n_lines, int by_inputs) noexcept nogil
+        double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines, int by_inputs,
                                    const fb_step *step) noexcept nogil
         void (*forward_sparse)(const fb_layer *layer, const fb_csr *X, const int64_t *order, ptrdiff_t first,
                                const fb_dropout *drop, ptrdiff_t s, void *z, void *a, ptrdiff_t n,
                                ptrdiff_t ld) noexcept nogil
-        ptrdiff_t (*collect)(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop,
-                             ptrdiff_t n, ptrdiff_t k, ptrdiff_t n_columns, int64_t *positions,
-                             fb_entry *entries) noexcept nogil
-        void (*gradient_sparse)(const void *delta, const fb_entry *entries, ptrdiff_t n_entries, ptrdiff_t n_rows,
-                                ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld) noexcept nogil
+        void (*sort_entries)(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop,
+                             ptrdiff_t n, ptrdiff_t part, const fb_sorted *sorted) noexcept nogil
+        void (*gradient_sparse)(const void *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs,
+                                ptrdiff_t n_inputs, int by_inputs, void *dW) noexcept nogil
         void (*mirror)(const fb_layer *layer, ptrdiff_t j, ptrdiff_t k) noexcept nogil
         void (*activate)(fb_activation f, const void *z, void *a, ptrdiff_t n_lines) noexcept nogil
         void (*derive)(fb_activation f, const void *kept, void *delta, ptrdiff_t n_lines) noexcept nogil

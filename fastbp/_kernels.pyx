@@ -284,28 +284,35 @@ def forward_sparse(X, W, b, activation, order=None, dropout=None, first=0, isa=N
     return z.unpack(k), a.unpack(k)
 
 
-def gradient_sparse(delta, X, order=None, dropout=None, tile_panels=2, isa=None):
-    """BP4: dW = delta^T X[order] (n_out, n_in) of a CSR matrix X, in tiles of so many panels of inputs."""
+def gradient_sparse(delta, X, order=None, dropout=None, n_parts=1, by_inputs=False, isa=None):
+    """BP4: dW = delta^T X[order] (n_out, n_in) of a CSR matrix X, its entries sorted in so many parts.
+
+    by_inputs: a line of the kernel's dW is one input's.
+    """
     cdef const fb_kernels *k = kernels_for(isa, delta.dtype)
     cdef Inputs inputs = inputs_of(X)
     cdef fb_dropout drop = dropout_of(dropout)
     order = np.arange(X.shape[0]) if order is None else np.ascontiguousarray(order, dtype=np.int64)
-    cdef _Matrix delta_in = _Matrix.pack(k, delta)
-    cdef ptrdiff_t i, j, n_entries, n_columns, n_panel = panel(delta.dtype), n_out = delta.shape[1], n_in = X.shape[1]
-    cdef ptrdiff_t ld = panels(n_out, delta.dtype.itemsize) * n_panel, width = tile_panels * n_panel
-    cdef _Matrix dW = _Matrix(n_out, n_in, delta.dtype, ld)
-    positions = np.full(len(order), -1, dtype=np.int64)
-    cdef Arena arena = Arena(len(order) * width * sizeof(fb_entry) // FB_LINE + 1)
-    cdef fb_entry *entries = <fb_entry *> arena.take(arena.lines_left)
-    for i in range(0, n_in, width):
-        n_columns = min(width, n_in - i)
-        n_entries = k.collect(&inputs.csr, <const int64_t *> cnp.PyArray_DATA(order), 0,
-                              &drop if drop.rate > 0 else NULL, delta_in.rows, i, n_columns,
-                              <int64_t *> cnp.PyArray_DATA(positions), entries)
+    cdef _Matrix delta_in = _Matrix.pack(k, delta), block
+    cdef ptrdiff_t i, j, part, n_panel = panel(delta.dtype), n_out = delta.shape[1], n_in = X.shape[1]
+    entries = np.empty((np.diff(X.indptr)[order].sum() + 1) * sizeof(fb_entry), dtype=np.uint8)
+    n_panels = panels(n_in, delta.dtype.itemsize)
+    starts = np.empty(n_parts * (n_panels + 2), dtype=np.int64)
+    cdef fb_sorted batch = fb_sorted(<fb_entry *> cnp.PyArray_DATA(entries), <int64_t *> cnp.PyArray_DATA(starts),
+                                     n_parts, n_panels)
+    for part in range(n_parts):
+        k.sort_entries(&inputs.csr, <const int64_t *> cnp.PyArray_DATA(order), 0, &drop if drop.rate > 0 else NULL,
+                       delta_in.rows, part, &batch)
+    dW = np.empty((n_out, n_in), dtype=delta.dtype)
+    for i in range(0, n_in, n_panel):
         for j in range(0, n_out, n_panel):
-            k.gradient_sparse(delta_in.data + j // n_panel * delta_in.ld * FB_LINE, entries, n_entries,
-                              min(n_panel, n_out - j), n_columns, dW.data + (i // n_panel * ld + j) * FB_LINE, ld)
-    return dW.unpack(k)
+            n_outputs, n_inputs = min(n_panel, n_out - j), min(n_panel, n_in - i)
+            block = _Matrix(n_panel, n_panel, delta.dtype)
+            k.gradient_sparse(delta_in.data + j // n_panel * delta_in.ld * FB_LINE, &batch, i // n_panel, n_outputs,
+                              n_inputs, by_inputs, block.data)
+            lines = block.unpack(k)
+            dW[j:j + n_outputs, i:i + n_inputs] = (lines.T if by_inputs else lines)[:n_outputs, :n_inputs]
+    return dW
 
 
 def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momentum=0.9, nesterov=True, beta_1=0.9,
@@ -329,14 +336,22 @@ def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momen
     return (*results, squares) if average is None else (*results, average_.unpack(k)[0], squares)
 
 
-def gradient_squares(W, dW, scale=1.0, alpha=0.0, isa=None):
-    """The sum of g^2, g = (dW + alpha W) scale, over a row of parameters (n,)."""
+def gradient_squares(W, dW, scale=1.0, alpha=0.0, by_inputs=False, isa=None):
+    """The sum of g^2, g = (dW + alpha W) scale, over a row of parameters (n,); of W (a panel, n) if by_inputs."""
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef fb_step step
     memset(&step, 0, sizeof(step))
     step.scale, step.alpha = scale, alpha
-    cdef _Matrix W_ = _Matrix.pack(k, W.reshape(1, -1)), dW_ = _Matrix.pack(k, dW.reshape(1, -1))
-    return k.gradient_squares(W_.data, dW_.data, panels(W.shape[0], W.dtype.itemsize), &step)
+    W, dW = (W.T, dW.T) if by_inputs else (W.reshape(1, -1), dW.reshape(1, -1))
+    cdef _Matrix W_ = _Matrix.pack(k, W), dW_ = _Matrix.pack(k, dW)
+    return k.gradient_squares(W_.data, dW_.data, panels(W.shape[1], W.dtype.itemsize) * W_.ld, by_inputs, &step)
+
+
+def squares(W, by_inputs=False, isa=None):
+    """The sum of W^2 over a block (n_out, n_in), at most a panel of each; by_inputs: stored a line for an input."""
+    cdef const fb_kernels *k = kernels_for(isa, W.dtype)
+    cdef _Matrix W_ = _Matrix.pack(k, W.T if by_inputs else W)
+    return k.squares(W_.data, W_.rows, by_inputs)
 
 
 def activate(z, activation, isa=None):

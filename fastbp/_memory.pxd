@@ -1,7 +1,5 @@
 # Memory in cache lines, and arrays as the kernels see them.
-from libc.stdint cimport int64_t
-
-from fastbp._kernels cimport fb_csr, fb_entry, fb_rows
+from fastbp._kernels cimport fb_csr, fb_rows, fb_sorted
 
 
 cdef struct Inputs:
@@ -10,14 +8,6 @@ cdef struct Inputs:
     fb_rows dense
     fb_csr csr
     double density  # nonzeros over elements
-
-
-cdef struct Collected:
-    # What one thread knows of the nonzeros of a batch of a sparse X
-    int64_t *positions  # how far each row is consumed
-    fb_entry *entries  # those of one tile's inputs
-    ptrdiff_t n_entries
-    ptrdiff_t k  # the first of these inputs; -1 for none
 
 
 cdef class Arena:
@@ -38,7 +28,7 @@ cdef enum Kept:
 cdef class Workspace:
     cdef Arena arena
     cdef readonly object layout
-    cdef ptrdiff_t rows, ld, n_threads, n_scratch
+    cdef ptrdiff_t rows, ld, n_threads, n_scratch, n_entries
     cdef bint sparse
     # Each [0..L]: z, f(z), what dropout leaves of it, what f' is read from; and delta.
     cdef char **z
@@ -50,7 +40,7 @@ cdef class Workspace:
     cdef char *w
     cdef char *scratch
     cdef double *losses
-    cdef Collected *collected  # [n_threads]
+    cdef fb_sorted batch  # the nonzeros of a sparse X, a part for each thread
 
 cdef ptrdiff_t panels(ptrdiff_t columns, ptrdiff_t itemsize) noexcept nogil
 cdef ptrdiff_t loss_scratch_lines(ptrdiff_t n_out) noexcept nogil

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastbp._kernels cimport FB_LINE, fb_entry, fb_rows
+from fastbp._kernels cimport FB_LINE, fb_entry, fb_rows, fb_sorted
 
 cnp.import_array()
 
@@ -107,7 +107,7 @@ cdef class Workspace:
     sparse : bool
         Whether X is, and needs no a[0].
     n_entries : int, default=0
-        Nonzeros of a sparse X among the inputs of a tile, at most; 0 where no gradient is asked for.
+        Nonzeros of a batch of a sparse X, at most, if there is one and its gradient is asked for.
     """
 
     def __cinit__(self, sizes, itemsize, rows, n_y, n_threads, kept, first_delta, sparse, n_entries=0):
@@ -125,11 +125,13 @@ cdef class Workspace:
         ld = int(self.ld)
         line_counts = [int(panels(size, itemsize)) * ld for size in sizes]
         per_row = (ld * 8 + FB_LINE - 1) // FB_LINE
-        per_thread = (n_entries * sizeof(fb_entry) + FB_LINE - 1) // FB_LINE + per_row if n_entries else 0
+        n_panels = panels(sizes[0], itemsize)
+        entry_lines = (n_entries * sizeof(fb_entry) + FB_LINE - 1) // FB_LINE
+        start_lines = (n_threads * (n_panels + 2) * sizeof(int64_t) + FB_LINE - 1) // FB_LINE if n_entries else 0
         a_lines = [0, *line_counts[1:]] if sparse else line_counts
         self.arena = Arena(sum(a_lines) + sum(line_counts[first_delta:])
                            + sum([n for n, what in zip(line_counts, kept) if what != KEEP_NOTHING])
-                           + (n_y + 2) * per_row + n_threads * (self.n_scratch + per_thread))
+                           + (n_y + 2) * per_row + n_threads * self.n_scratch + entry_lines + start_lines)
         for l in range(L + 1):
             self.a[l] = self.z[l] = self.f[l] = self.kept[l] = self.arena.take(a_lines[l])
             if kept[l] != KEEP_NOTHING:
@@ -142,14 +144,9 @@ cdef class Workspace:
         self.y, self.w = self.arena.take(n_y * per_row), self.arena.take(per_row)
         self.losses = <double *> self.arena.take(per_row)
         self.scratch = self.arena.take(n_threads * self.n_scratch)
-        self.collected = <Collected *> calloc(n_threads, sizeof(Collected))
-        if self.collected == NULL:
-            raise MemoryError()
-        if n_entries:
-            for thread in range(n_threads):
-                self.collected[thread].positions = <int64_t *> self.arena.take(per_row)
-                self.collected[thread].entries = <fb_entry *> self.arena.take(per_thread - per_row)
+        self.n_entries = n_entries
+        self.batch = fb_sorted(<fb_entry *> self.arena.take(entry_lines), <int64_t *> self.arena.take(start_lines),
+                               n_threads, n_panels)
 
     def __dealloc__(self):
         free(self.a)
-        free(self.collected)

@@ -27,29 +27,67 @@ class NetworkPool:
     def __reduce__(self):
         return NetworkPool, ()
 
-    @contextmanager
-    def lend(self, *architecture, **settings):
-        """Yield the idle network if it is built like this, else a new one; its weights are anyone's."""
+    def take(self, architecture, settings):
+        """Return the idle network if it is built like this, else a new one."""
         try:
-            idle, network = self._idle.pop()
+            built, network = self._idle.pop()
         except IndexError:
-            idle = None
-        if idle != (architecture, settings):
-            network = Network(*architecture, **settings)
-        yield network
+            built = None
+        return network if built == (architecture, settings) else Network(*architecture, **settings)
+
+    def give(self, architecture, settings, network):
+        """Take a network back, unless there is an idle one already."""
         if not self._idle:
             self._idle.append(((architecture, settings), network))
 
 
 class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """The forward pass through coefs_ and intercepts_, up to any layer, and back to the inputs."""
+    """The forward pass through coefs_ and intercepts_, up to any layer, and back to the inputs.
+
+    After training they are still packed in `_trained`, the network. They are unpacked when they are first asked for,
+    and from then on, as they may be changed, they are the truth. Whatever copies the model unpacks them, so that no
+    other model can lend a network that holds the only copy of this one's weights.
+    """
 
     __metadata_request__transform: ClassVar[dict] = {"layer": UNUSED}  # an option, not metadata to be routed
 
-    # ---- the network
+    # ---- the weights
+
+    def __getattr__(self, name):
+        if name in ("coefs_", "intercepts_"):
+            self._unpack()
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+    def __getstate__(self):
+        self._unpack()
+        return super().__getstate__()
+
+    def __sklearn_is_fitted__(self):
+        return "coefs_" in vars(self) or "_trained" in vars(self)
+
+    def _packed(self):
+        """The network that holds the weights, if they are nowhere else."""
+        return None if "coefs_" in vars(self) or "intercepts_" in vars(self) else vars(self).get("_trained")
+
+    def _unpack(self):
+        network = vars(self).get("_trained")
+        if network is not None:
+            for name, arrays in zip(("coefs_", "intercepts_"), network.get_parameters(), strict=True):
+                vars(self).setdefault(name, arrays)  # they may have been set
+            vars(self).pop("_trained", None)  # another thread may have been here
 
     def _sizes(self):
-        return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
+        network = self._packed()
+        return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)] if network is None else list(network.sizes)
+
+    def _weights_dtype(self):
+        network = self._packed()
+        return np.result_type(*self.coefs_) if network is None else network.dtype
+
+    # ---- the network
 
     def _architecture(self, dtype):
         """The arguments of Network for coefs_ and intercepts_ as they are now."""
@@ -58,21 +96,29 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _fill(self, network):
         network.n_threads = effective_n_threads(self.n_threads)
-        network.set_parameters(self.coefs_, self.intercepts_)
+        if network is not self._packed():
+            network.set_parameters(self.coefs_, self.intercepts_)
         return network
 
     @contextmanager
-    def _network(self, dtype):
-        """Lend a network that holds coefs_ and intercepts_."""
+    def _network(self, dtype, trains=False):
+        """Lend a network that holds coefs_ and intercepts_; if it trains, it holds the model's weights afterwards."""
         pool = vars(self).setdefault("_networks", NetworkPool())
-        with pool.lend(*self._architecture(dtype), **self._loss.settings) as network:
-            yield self._fill(network)
+        design = self._architecture(dtype), self._loss.settings | {"by_inputs": vars(self).get("_by_inputs", False)}
+        network = pool.take(*design)
+        yield self._fill(network)
+        if trains:
+            for name in ("coefs_", "intercepts_"):
+                vars(self).pop(name, None)
+            self._trained = network
+            pool = self._networks = NetworkPool()  # which no copy of the model has
+        pool.give(*design, network)
 
     def _inputs(self, X):
         """Return X as the network takes it, and the precision that it asks for."""
-        check_is_fitted(self, "coefs_")
+        check_is_fitted(self)
         X = check_X(self, X)
-        dtype = working_dtype(self.dtype, np.result_type(X.dtype, *self.coefs_))
+        dtype = working_dtype(self.dtype, np.result_type(X.dtype, self._weights_dtype()))
         check_range(X, dtype, "X")
         return X, dtype
 
@@ -84,9 +130,9 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _network_and_data(self, X, y, sample_weight, loss):
         """For `backprop`: a network to keep that holds coefs_ and intercepts_, and the data as it takes them."""
-        check_is_fitted(self, "coefs_")
+        check_is_fitted(self)
         X, y = check_X_y(self, X, y, reset=False)
-        dtype = working_dtype(self.dtype, self.coefs_[0].dtype)
+        dtype = working_dtype(self.dtype, self._weights_dtype())
         rows = self._rows(X, y, sample_weight, dtype)
         *architecture, own_loss, dtype = self._architecture(dtype)
         targets, settings = rows.targets, self._loss.settings
@@ -131,7 +177,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         >>> model.transform(X, layer=0).shape
         (150, 20)
         """
-        check_is_fitted(self, "coefs_")
+        check_is_fitted(self)
         n_hidden, layer = self._n_hidden(), index(layer)
         if not -n_hidden <= layer < n_hidden:
             raise ValueError(f"got layer={layer}, expected a hidden layer, {-n_hidden} to {n_hidden - 1}.")
@@ -174,8 +220,8 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         >>> np.abs(model.input_gradients(X, output=0)).mean(axis=0).shape
         (10,)
         """
-        check_is_fitted(self, "coefs_")
-        n_outputs = len(self.intercepts_[-1])
+        check_is_fitted(self)
+        n_outputs = self._sizes()[-1]
         if output is not None:
             output = index(output)
             if not -n_outputs <= output < n_outputs:
@@ -186,11 +232,11 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return network.input_gradients(X, output=output, raw=raw)
 
     def _n_hidden(self):
-        n_hidden = len(self.coefs_) - 1
+        n_hidden = len(self._sizes()) - 2
         if n_hidden == 0:
             raise ValueError("The network has no hidden layers whose activations could be features.")
         return n_hidden
 
     @property
     def _n_features_out(self):
-        return len(self.intercepts_[self._n_hidden() - 1])
+        return self._sizes()[self._n_hidden()]

@@ -112,7 +112,7 @@ cdef class Optimizer(Parameters):
                 self._copy_parameters(l, self.m[l], self.mb[l])
 
     cdef void _copy_parameters(self, ptrdiff_t l, char *W, char *b) noexcept nogil:
-        memcpy(W, self.layer[l].W, self.W_lines(l) * FB_LINE)
+        memcpy(W, self.weights(l), self.W_lines(l) * FB_LINE)
         memcpy(b, self.layer[l].b, self.b_lines(l) * FB_LINE)
 
     cdef keep_gradient(self):
@@ -160,7 +160,10 @@ cdef class Optimizer(Parameters):
         if not self.averages:
             raise ValueError("no average of the weights is kept: set ema_decay, or solver 'schedule_free'.")
         for l in range(1, self.L + 1):
-            self.average[l], self.layer[l].W = <char *> self.layer[l].W, self.average[l]
+            if self.by_inputs(l):
+                self.average[l], self.layer[l].Wt = <char *> self.layer[l].Wt, self.average[l]
+            else:
+                self.average[l], self.layer[l].W = <char *> self.layer[l].W, self.average[l]
             self.average_b[l], self.layer[l].b = <char *> self.layer[l].b, self.average_b[l]
         self.mirror()
 

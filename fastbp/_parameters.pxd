@@ -5,13 +5,13 @@ from fastbp._memory cimport Arena
 
 cdef struct Tile:
     ptrdiff_t l  # layer
-    ptrdiff_t j, k  # first output (of one panel of them) and first input
-    ptrdiff_t n_rows  # outputs, at most a panel
-    ptrdiff_t n_columns  # inputs
-    ptrdiff_t n_panels  # panels that hold them
-    ptrdiff_t offset  # bytes from the start of W, or of anything like W, to its first panel
+    ptrdiff_t j, k  # first output and first input
+    ptrdiff_t n_rows  # outputs, at most a panel; by inputs, inputs
+    ptrdiff_t n_columns  # inputs; by inputs, outputs
+    ptrdiff_t n_panels  # panels that hold the columns
+    ptrdiff_t offset  # bytes from the start of the weights, or of anything like them, to its first panel
     ptrdiff_t block  # index of its first panel in `squares`
-    ptrdiff_t line  # index of its outputs' line of biases, of those of all layers
+    ptrdiff_t line  # index of its first line of biases, of those of all layers
     ptrdiff_t work  # weights in the tiles before it
 
 cdef enum:
@@ -23,15 +23,22 @@ cdef class Parameters:
     cdef readonly tuple sizes
     cdef readonly object dtype
     cdef ptrdiff_t L, n_panel, itemsize
-    cdef Arena arena
+    cdef bint first_by_inputs
+    cdef Arena arena, first_W
     cdef fb_layer *layer  # [1..L]
     cdef Tile *tiles
     cdef ptrdiff_t n_tiles, tile_panels
     cdef ptrdiff_t *first_block  # [1..L + 1]: where a layer's panels begin in `squares`
     cdef double *squares  # sum of W^2 in each block (one panel of outputs, one of inputs)
 
+    cdef bint by_inputs(self, ptrdiff_t l) noexcept nogil
+    cdef char *weights(self, ptrdiff_t l) noexcept nogil
+    cdef ptrdiff_t W_ld(self, ptrdiff_t l) noexcept nogil
+    cdef ptrdiff_t block_step(self, ptrdiff_t l) noexcept nogil
     cdef ptrdiff_t W_lines(self, ptrdiff_t l) noexcept nogil
     cdef ptrdiff_t b_lines(self, ptrdiff_t l) noexcept nogil
+    cdef (ptrdiff_t, ptrdiff_t) _rows_and_columns(self, ptrdiff_t l) noexcept nogil
     cdef pack(self, ptrdiff_t l, coef, char *W, intercept, char *b)
     cdef unpack(self, ptrdiff_t l, const char *W, const char *b)
+    cdef fill_first_W(self)
     cdef void mirror(self) noexcept nogil

@@ -12,6 +12,6 @@ cdef class Passes(Team):
     cdef check_data(self, X, y, sample_weight, alpha, order=?)
     cdef describe(self, Job *job, arrays)
     cdef Workspace workspace_of(self, layout)
-    cdef ptrdiff_t n_entries(self, Job *job) except -1
+    cdef ptrdiff_t n_entries(self, Job *job, arrays) except -1
     cdef object unpack_rows(self, Workspace rows, const char *panels_of_rows, ptrdiff_t l)
     cdef _call_loss(self, Job *job, arrays, Workspace rows, ptrdiff_t batch)

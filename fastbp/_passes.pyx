@@ -118,11 +118,15 @@ cdef class Passes(Team):
     cdef Workspace workspace_of(self, layout):
         return Workspace(self.sizes, self.itemsize, *layout)
 
-    cdef ptrdiff_t n_entries(self, Job *job) except -1:
-        """Nonzeros of a batch in the inputs of a tile, at most; they number their rows with 32 bits."""
-        if job.X.sparse and job.batch_size > INT32_MAX:
+    cdef ptrdiff_t n_entries(self, Job *job, arrays) except -1:
+        """Nonzeros of a batch of a sparse X, at most (and at least 1); they number their rows with 32 bits."""
+        X, order = arrays[0], arrays[3]
+        if not job.X.sparse:
+            return 0
+        if job.batch_size > INT32_MAX:
             raise ValueError(f"got a batch of {job.batch_size} rows of a sparse X, expected at most {INT32_MAX}.")
-        return job.batch_size * self.tile_panels * self.n_panel if job.X.sparse else 0
+        counts = np.diff(X.indptr).astype(np.int64) if order is None else np.diff(X.indptr).astype(np.int64)[order]
+        return max(1, np.add.reduceat(counts, np.arange(0, job.n, job.batch_size)).max())
 
     cdef object unpack_rows(self, Workspace rows, const char *panels_of_rows, ptrdiff_t l):
         A = np.empty((rows.rows, self.sizes[l]), self.dtype)

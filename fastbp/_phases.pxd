@@ -46,17 +46,17 @@ cdef class Phases(Optimizer):
                       int parts) noexcept nogil
     cdef void first_layer(self, Workspace rows, const Inputs *X, const int64_t *order, ptrdiff_t first,
                           const fb_dropout *drop, ptrdiff_t s, ptrdiff_t at, ptrdiff_t n) noexcept nogil
-    cdef void begin_tiles(self, Workspace rows, int thread) noexcept nogil
-    cdef void store_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
+    cdef void sort_entries(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t part,
+                           ptrdiff_t n_parts, int parts) noexcept nogil
+    cdef void store_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads,
                              int parts) noexcept nogil
-    cdef void phase_2(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
-                      int parts) noexcept nogil
+    cdef void phase_2(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads) noexcept nogil
     cdef void _forward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n,
                        int parts) noexcept nogil
     cdef void _backward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n,
                         int parts) noexcept nogil
     cdef fb_dropout _dropout(self, Job *job, ptrdiff_t batch, ptrdiff_t l, int parts) noexcept nogil
-    cdef void _tile_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
-                             int parts, char *dW, ptrdiff_t dW_ld) noexcept nogil
-    cdef void _collect(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
-                       int parts) noexcept nogil
+    cdef ptrdiff_t _lines_of_biases(self, Tile *tile) noexcept nogil
+    cdef ptrdiff_t _outputs(self, Tile *tile, ptrdiff_t p) noexcept nogil
+    cdef void _tile_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads, char *dW,
+                             ptrdiff_t dW_ld) noexcept nogil

@@ -10,8 +10,8 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdlib cimport calloc, free
 
-from fastbp._kernels cimport FB_LINE, activation_named, fb_dropout, fb_layer, needs_z, output_of
-from fastbp._memory cimport KEEP_F, KEEP_NOTHING, KEEP_Z, SHOW_Z, Collected, Inputs, Workspace
+from fastbp._kernels cimport FB_LINE, activation_named, fb_dropout, fb_sorted, needs_z, output_of
+from fastbp._memory cimport KEEP_F, KEEP_NOTHING, KEEP_Z, SHOW_Z, Inputs, Workspace
 from fastbp._optimizer cimport Optimizer
 from fastbp._parameters cimport MAX_TILE_PANELS, Tile
 
@@ -21,8 +21,8 @@ cnp.import_array()
 cdef class Phases(Optimizer):
     """A network: its parameters, the activations of its layers, dropout and loss."""
 
-    def __cinit__(self, sizes, activations, output, loss, dtype, n_threads=1, isa=None, smoothing=0.0, parameter=0.0,
-                  levels=None, class_weights=None):
+    def __cinit__(self, sizes, activations, output, loss, dtype, n_threads=1, isa=None, by_inputs=False, smoothing=0.0,
+                  parameter=0.0, levels=None, class_weights=None):
         self.custom_loss = loss if callable(loss) else None
         loss = "squared_error" if callable(loss) else loss
         y_is_class = loss in ("log_loss", "focal") and self.sizes[self.L] > 1
@@ -157,79 +157,89 @@ cdef class Phases(Optimizer):
 
     # ---- phase 2: one tile
 
-    cdef void begin_tiles(self, Workspace rows, int thread) noexcept nogil:
-        """The thread begins a stretch of tiles: it has yet to search the rows of a sparse X for the first inputs."""
-        cdef ptrdiff_t s
-        cdef Collected *collected = &rows.collected[thread]
-        collected.k = -1
-        if collected.positions != NULL:
-            for s in range(rows.rows):
-                collected.positions[s] = -1
+    cdef void sort_entries(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t n, ptrdiff_t part,
+                           ptrdiff_t n_parts, int parts) noexcept nogil:
+        """One part of the nonzeros of a sparse X by panels of inputs, for BP4."""
+        cdef fb_dropout drop = self._dropout(job, batch, 0, parts)
+        cdef fb_sorted entries = rows.batch
+        entries.n_parts = n_parts
+        self.k.sort_entries(&job.X.csr, job.order, batch * job.batch_size, &drop if drop.rate > 0 else NULL, n, part,
+                            &entries)
 
-    cdef void store_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
+    cdef void store_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads,
                              int parts) noexcept nogil:
         """The gradient of a tile to where the whole of it is kept, and its squares for the norm."""
-        cdef ptrdiff_t l = tile.l, p, at, bias_at = tile.j // self.n_panel * FB_LINE
-        cdef fb_layer *layer = &self.layer[l]
-        self._tile_gradient(rows, job, tile, batch, n, thread, parts, self.dW[l] + tile.offset, layer.rows)  # BP4
-        if tile.k == 0:
-            self.k.bias_gradient(rows.delta[l] + bias_at * rows.ld, n, tile.n_rows, self.db[l] + bias_at)  # BP3
+        cdef ptrdiff_t l = tile.l, p, at, ld = self.W_ld(l)
+        self._tile_gradient(rows, job, tile, n, n_threads, self.dW[l] + tile.offset, ld)  # BP4
+        for p in range(self._lines_of_biases(tile)):
+            at = (tile.j // self.n_panel + p) * FB_LINE
+            self.k.bias_gradient(rows.delta[l] + at * rows.ld, n, self._outputs(tile, p), self.db[l] + at)  # BP3
+            if parts & UPDATE and self.clip_norm > 0:
+                self.norms[self.first_block[self.L + 1] + tile.line + p] = self.k.gradient_squares(
+                    <char *> self.layer[l].b + at, self.db[l] + at, 1, False, &self.steps[0])
         if not (parts & UPDATE and self.clip_norm > 0):
             return
         for p in range(tile.n_panels):
-            at = tile.offset + p * layer.rows * FB_LINE
-            self.norms[tile.block + p] = self.k.gradient_squares(<char *> layer.W + at, self.dW[l] + at, tile.n_rows,
-                                                                 &self.steps[l])
-        if tile.k == 0:
-            self.norms[self.first_block[self.L + 1] + tile.line] = self.k.gradient_squares(
-                <char *> layer.b + bias_at, self.db[l] + bias_at, 1, &self.steps[0])
+            at = tile.offset + p * ld * FB_LINE
+            self.norms[tile.block + p * self.block_step(l)] = self.k.gradient_squares(
+                self.weights(l) + at, self.dW[l] + at, tile.n_rows, self.by_inputs(l), &self.steps[l])
 
-    cdef void phase_2(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
-                      int parts) noexcept nogil:
-        """One tile: its gradient over all rows of the batch, unless it is stored, then U on W and its mirror."""
+    cdef void phase_2(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads) noexcept nogil:
+        """One tile: its gradient over all rows of the batch, unless it is stored, then U, and the mirror."""
         cdef char[(MAX_TILE_PANELS * 16 + 2) * 64] block  # at most 16 lines of 64 bytes a panel, one line of biases
         cdef char *db = <char *> ((<size_t> &block[0] + FB_LINE - 1) // FB_LINE * FB_LINE)
         cdef char *dW = db + FB_LINE
-        cdef ptrdiff_t dW_rows = self.n_panel, l = tile.l, p, at
-        cdef fb_layer *layer = &self.layer[l]
+        cdef ptrdiff_t dW_ld = self.n_panel, l = tile.l, p, at
+        cdef double squares
         if self.clip_norm > 0:
-            dW, dW_rows = self.dW[l] + tile.offset, layer.rows
+            dW, dW_ld = self.dW[l] + tile.offset, self.W_ld(l)
         else:
-            self._tile_gradient(rows, job, tile, batch, n, thread, parts, dW, dW_rows)  # BP4
+            self._tile_gradient(rows, job, tile, n, n_threads, dW, dW_ld)  # BP4
         for p in range(tile.n_panels):
-            at = tile.offset + p * layer.rows * FB_LINE
-            self.squares[tile.block + p] = self.k.update(
-                <char *> layer.W + at, dW + p * dW_rows * FB_LINE, self.m[l] + at, self.v[l] + at,
+            at = tile.offset + p * self.W_ld(l) * FB_LINE
+            squares = self.k.update(
+                self.weights(l) + at, dW + p * dW_ld * FB_LINE, self.m[l] + at, self.v[l] + at,
                 self.average[l] + at if self.averages else NULL, tile.n_rows, &self.steps[l])  # U
-            self.k.mirror(layer, tile.j, tile.k + p * self.n_panel)
-        if tile.k == 0:
-            at = tile.j // self.n_panel * FB_LINE
+            if self.by_inputs(l):
+                squares = self.k.squares(self.weights(l) + at, tile.n_rows, True)
+            else:
+                self.k.mirror(&self.layer[l], tile.j, tile.k + p * self.n_panel)
+            self.squares[tile.block + p * self.block_step(l)] = squares
+        for p in range(self._lines_of_biases(tile)):
+            at = (tile.j // self.n_panel + p) * FB_LINE
             if self.clip_norm > 0:
                 db = self.db[l] + at
             else:
-                self.k.bias_gradient(rows.delta[l] + at * rows.ld, n, tile.n_rows, db)  # BP3
-            self.k.update(<char *> layer.b + at, db, self.mb[l] + at, self.vb[l] + at,
+                self.k.bias_gradient(rows.delta[l] + at * rows.ld, n, self._outputs(tile, p), db)  # BP3
+            self.k.update(<char *> self.layer[l].b + at, db, self.mb[l] + at, self.vb[l] + at,
                           self.average_b[l] + at if self.averages else NULL, 1, &self.steps[0])  # U
 
-    cdef void _tile_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
-                             int parts, char *dW, ptrdiff_t dW_ld) noexcept nogil:
-        cdef char *delta = rows.delta[tile.l] + tile.j // self.n_panel * rows.ld * FB_LINE
-        if tile.l == 1 and job.X.sparse:
-            self._collect(rows, job, tile, batch, n, thread, parts)
-            self.k.gradient_sparse(delta, rows.collected[thread].entries, rows.collected[thread].n_entries,
-                                   tile.n_rows, tile.n_columns, dW, dW_ld)  # BP4
-            return
-        cdef char *a_prev = rows.a[tile.l - 1] + tile.k // self.n_panel * rows.ld * FB_LINE
-        self.k.gradient(delta, a_prev, n, rows.ld, tile.n_rows, tile.n_columns, dW, dW_ld)  # BP4
+    cdef ptrdiff_t _lines_of_biases(self, Tile *tile) noexcept nogil:
+        """The biases that this tile owns: those of its outputs, if its inputs are the first."""
+        return 0 if tile.k > 0 else tile.n_panels if self.by_inputs(tile.l) else 1
 
-    cdef void _collect(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t batch, ptrdiff_t n, int thread,
-                       int parts) noexcept nogil:
-        """The batch's nonzeros of the tile's inputs, once for all tiles of the same inputs."""
-        cdef Collected *collected = &rows.collected[thread]
-        cdef fb_dropout drop = self._dropout(job, batch, 0, parts)
-        if collected.k == tile.k:
+    cdef ptrdiff_t _outputs(self, Tile *tile, ptrdiff_t p) noexcept nogil:
+        """Of a tile, in the panel of outputs that is its p-th."""
+        return min(self.n_panel, self.layer[tile.l].n_out - tile.j - p * self.n_panel)
+
+    cdef void _tile_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads, char *dW,
+                             ptrdiff_t dW_ld) noexcept nogil:
+        cdef ptrdiff_t j = tile.j // self.n_panel, k = tile.k // self.n_panel, panel = rows.ld * FB_LINE, p
+        cdef char *delta = rows.delta[tile.l] + j * panel
+        cdef char *a_prev = rows.a[tile.l - 1] + k * panel
+        cdef bint by_inputs = self.by_inputs(tile.l)
+        cdef fb_sorted entries
+        if tile.l > 1 or not job.X.sparse:
+            if by_inputs:
+                delta, a_prev = a_prev, delta
+            self.k.gradient(delta, a_prev, n, rows.ld, tile.n_rows, tile.n_columns, dW, dW_ld)  # BP4
             return
-        collected.k = tile.k
-        collected.n_entries = self.k.collect(&job.X.csr, job.order, batch * job.batch_size,
-                                             &drop if drop.rate > 0 else NULL, n, tile.k, tile.n_columns,
-                                             collected.positions, collected.entries)
+        entries = rows.batch
+        entries.n_parts = n_threads
+        for p in range(tile.n_panels):
+            if by_inputs:
+                self.k.gradient_sparse(delta + p * panel, &entries, k, self._outputs(tile, p), tile.n_rows, True,
+                                       dW + p * dW_ld * FB_LINE)  # BP4
+            else:
+                self.k.gradient_sparse(delta, &entries, k + p, tile.n_rows, self.n_panel, False,
+                                       dW + p * dW_ld * FB_LINE)  # BP4

@@ -1,36 +1,58 @@
-"""The solver of a model between calls, when it has no network."""
+"""The solver of a model, in its network and without one."""
 
+import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fastbp._schedules import ConstantRate
 
 
-@dataclass
+@dataclass(eq=False)
 class Solver:
-    """A step rule of the engine with its learning rate; between calls it holds the rule's state, in coefs_' shapes.
+    """A step rule of the engine with its learning rate and its state.
 
-    Where an average of the weights is kept, coefs_ are the average, which predicts, and the state holds the weights.
+    The state stays in the network that it was last attached to, until another solver wants that network, or this one
+    another; `state` is a copy in coefs_' shapes. Where an average of the weights is kept, coefs_ are the average, which
+    predicts, and the state holds the weights.
     """
 
     name: str
     settings: dict
     rate: ConstantRate
-    state: dict | None = None
+    _network: object = None
+    _state: dict | None = None  # while there is no network
+
+    def __getstate__(self):
+        return vars(self) | {"_network": None, "_state": self.state}
 
     @property
     def learning_rate(self) -> float:
         return self.rate.learning_rate
 
-    def attach(self, network):
-        """Put the rule and its state into the network."""
-        network.set_optimizer(self.name, **self.settings)
-        if self.state is not None:
-            network.set_optimizer_state(self.state)
+    @property
+    def state(self) -> dict | None:
+        return self._state if self._network is None else self._network.get_optimizer_state()
 
-    def detach(self, network):
-        """Take the state out again: the network may go, it is pickled."""
-        self.state = network.get_optimizer_state()
+    @state.setter
+    def state(self, state):
+        self._network, self._state = None, state
+
+    def attach(self, network):
+        """Put the rule and its state into the network, if they are not there."""
+        if self._network is network:
+            return
+        self.detach()
+        tenant = network.solver_in_it and network.solver_in_it()
+        if tenant is not None and tenant._network is network:
+            tenant.detach()
+        network.set_optimizer(self.name, **self.settings)
+        if self._state is not None:
+            network.set_optimizer_state(self._state)
+        self._network, self._state, network.solver_in_it = network, None, weakref.ref(self)
+
+    def detach(self):
+        """Take the state out."""
+        self.state = self.state
 
 
 @contextmanager

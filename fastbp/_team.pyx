@@ -91,14 +91,16 @@ cdef class Team(Phases):
                     s = n_units * shard // n_shards * SHARD_UNIT
                     self.phase_1(rows, job, batch, s, min(n_units * (shard + 1) // n_shards * SHARD_UNIT, n) - s,
                                  threadid(), parts)
+                if parts & GRADIENT and job.X.sparse:
+                    for part in prange(n_threads, schedule="static", chunksize=1):
+                        self.sort_entries(rows, job, batch, n, part, n_threads, parts)
                 omp_barrier()
                 if threadid() == 0 and parts & LOSS:
                     self.add_loss(job, rows, n)
                 if parts & GRADIENT and stores:
                     for part in prange(n_threads, schedule="static", chunksize=1):
-                        self.begin_tiles(rows, threadid())
                         for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
-                            self.store_gradient(rows, job, &self.tiles[tile], batch, n, threadid(), parts)
+                            self.store_gradient(rows, job, &self.tiles[tile], n, n_threads, parts)
                     omp_barrier()
                     if threadid() == 0 and parts & UPDATE:
                         self.limit_norm()
@@ -107,9 +109,8 @@ cdef class Team(Phases):
                     if threadid() == 0 and omp_get_wtime() > job.until:
                         job.last = batch + 1  # read by all after the next barrier
                     for part in prange(n_threads, schedule="static", chunksize=1):
-                        self.begin_tiles(rows, threadid())
                         for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
-                            self.phase_2(rows, job, &self.tiles[tile], batch, n, threadid(), parts)
+                            self.phase_2(rows, job, &self.tiles[tile], n, n_threads)
                     omp_barrier()
 
     cdef void predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,

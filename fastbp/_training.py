@@ -102,7 +102,6 @@ class Training:
             return Stop.INTERRUPTED
         finally:
             self._report.close()
-            self.optimizer.detach(self.network)
             if self._best.parameters is not None:
                 self.network.set_parameters(*self._best.parameters)
 
@@ -203,7 +202,6 @@ class Training:
     # ---- a fit on disk
 
     def _state(self, n_rows) -> dict:
-        self.optimizer.detach(self.network)
         return {
             "n_rows": n_rows,
             "weights": self.network.get_parameters(),

@@ -126,9 +126,9 @@ def random_net(sizes, activations, output, loss, n, dtype=np.float64, seed=0):
     )  # fmt: skip
 
 
-def build(p, n_threads=1, optimizer=None):
+def build(p, n_threads=1, optimizer=None, by_inputs=False):
     """The Network of a random_net."""
-    net = Network(p.sizes, p.activations, p.output, p.loss, p.dtype, n_threads=n_threads)
+    net = Network(p.sizes, p.activations, p.output, p.loss, p.dtype, n_threads=n_threads, by_inputs=by_inputs)
     net.set_parameters(p.coefs, p.intercepts)
     if optimizer:
         solver, options = OPTIMIZERS[optimizer]

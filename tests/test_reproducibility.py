@@ -109,7 +109,7 @@ def data(sizes, loss, n):
     return X, y, coefs, intercepts, rng.permutation(n), rng.randint(1, 9, n) / 4
 
 
-def fingerprint(name, dtype, n_threads=1, isa=None):
+def fingerprint(name, dtype, n_threads=1, isa=None, by_inputs=False):
     """Three epochs, then the hash of all that came out, with the average of the weights if there is one."""
     sizes, activations, output, loss, optimizer, n, batch_size = NETS[name]
     options = dict(OPTIONS.get(name, {}))
@@ -117,7 +117,8 @@ def fingerprint(name, dtype, n_threads=1, isa=None):
     X, y = X.astype(dtype), y.astype(dtype)
     if options.pop("sparse", False):
         X = scipy.sparse.csr_array(np.where(X * 1024 % 4 == 0, X, 0))
-    net = Network(sizes, activations, output, loss, dtype, n_threads=n_threads, isa=isa, **SETTINGS.get(name, {}))
+    settings = dict(n_threads=n_threads, isa=isa, by_inputs=by_inputs) | SETTINGS.get(name, {})
+    net = Network(sizes, activations, output, loss, dtype, **settings)
     net.set_parameters([c.astype(dtype) for c in coefs], [i.astype(dtype) for i in intercepts])
     net.set_dropout(options.pop("dropout", None), seed=42)
     if optimizer in ("sgd", "momentum", "nesterov"):
@@ -145,6 +146,11 @@ def fingerprint(name, dtype, n_threads=1, isa=None):
 @pytest.mark.parametrize("name", NETS)
 def test_the_bits_are_the_committed_ones(isa, dtype, n_threads, name):
     assert fingerprint(name, dtype, n_threads, isa) == EXPECTED[name][dtype == np.float64]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_bits_do_not_depend_on_how_the_first_layer_is_stored(isa, dtype, name):
+    assert fingerprint(name, dtype, 2, isa, by_inputs=True) == EXPECTED[name][dtype == np.float64]
 
 
 SIZES = {"small": ([16, 32, 2], 100, 32), "medium": ([54, 200, 131, 7], 600, 256), "wide": ([300, 17], 257, 100)}

@@ -45,7 +45,7 @@ def test_going_on_in_another_network_is_the_same_as_going_on(rule):
     for _ in range(2):
         optimizer.attach(network)
         train(network, p, 2)
-        optimizer.detach(network)
+        optimizer.detach()
         parameters = network.get_parameters()
         optimizer, network = pickle.loads(pickle.dumps(optimizer)), build(p)
         network.set_parameters(*parameters)
@@ -59,7 +59,7 @@ def test_between_calls_the_model_has_the_average_and_the_state_the_weights(name)
     network = build(p)
     optimizer.attach(network)
     train(network, p, 3)
-    optimizer.detach(network)
+    optimizer.detach()
     with weights_to_train(network):
         weights, average = network.get_parameters(), network.get_optimizer_state()["average"]
     assert_same_bits(optimizer.state["average"][0], weights[0])

@@ -61,14 +61,14 @@ def test_forward_is_the_dense_one(isa, dtype, shape, density, rng):
 def test_gradient_is_the_dense_one(isa, dtype, shape, density, rng):
     n, n_in, n_out = shape
     X, dense = sparse_rows(rng, n, n_in, density)
-    for order, tile_panels in zip(orders(rng, n), (1, 2, 8), strict=True):
+    for order, n_parts, by_inputs in zip(orders(rng, n), (1, 2, 8), (False, True, True), strict=True):
         chosen = taken(dense, order, dtype)
         delta = draw(rng, (len(chosen), n_out), dtype)
-        got = _kernels.gradient_sparse(delta, X, order, tile_panels=tile_panels, isa=isa)
+        got = _kernels.gradient_sparse(delta, X, order, None, n_parts, by_inputs, isa)
         assert_same_bits([got], [_kernels.gradient(delta, chosen, isa=isa)[0]])
         assert_same_bits([got], [_kernels.gradient_sparse(delta, X, order, isa="baseline")])
         dropped = _kernels.dropout(chosen, *DROP, isa=isa)
-        got = _kernels.gradient_sparse(delta, X, order, DROP, tile_panels, isa)
+        got = _kernels.gradient_sparse(delta, X, order, DROP, n_parts, by_inputs, isa)
         assert_same_bits([got], [_kernels.gradient(delta, dropped, isa=isa)[0]])
 
 
@@ -99,11 +99,11 @@ NETS = {  # rows, density, sizes, batch size
 }
 
 
-def net_and_data(name, dtype, n_threads=1, values=np.float64, indices=np.int32, **optimizer):
+def net_and_data(name, dtype, n_threads=1, values=np.float64, indices=np.int32, by_inputs=True, **optimizer):
     n, density, sizes, batch_size = NETS[name]
     p = random_net(sizes, ["tanh", "relu"][: len(sizes) - 2], "softmax", "log_loss", n, dtype)
     X, dense = sparse_rows(np.random.RandomState(1), n, sizes[0], density, values, indices)
-    net = build(p, n_threads)
+    net = build(p, n_threads, by_inputs=by_inputs)
     net.set_optimizer(**dict(solver="adam") | optimizer)
     return net, X, dense, p, batch_size
 
@@ -116,11 +116,12 @@ def assert_same_training(net, X, other, dense, p, batch_size):
     assert_same_parameters(net, other)
 
 
+@pytest.mark.parametrize("by_inputs", [False, True])
 @pytest.mark.parametrize("n_threads", THREADS)
 @pytest.mark.parametrize("name", NETS)
-def test_training_and_prediction_are_those_of_the_dense_X(name, dtype, n_threads):
-    net, X, dense, p, batch_size = net_and_data(name, dtype, n_threads)
-    other = net_and_data(name, dtype)[0]
+def test_training_and_prediction_are_those_of_the_dense_X(name, dtype, n_threads, by_inputs):
+    net, X, dense, p, batch_size = net_and_data(name, dtype, n_threads, by_inputs=by_inputs)
+    other = net_and_data(name, dtype, by_inputs=False)[0]
     assert_same_training(net, X, other, dense, p, batch_size)
     assert_same_bits([net.predict(X), net.predict(X, raw=True)], [other.predict(dense), other.predict(dense, raw=True)])
     assert_same_bits([net.predict(X, layer=1)], [other.predict(dense, layer=1)])
@@ -147,17 +148,18 @@ def test_any_type_of_matrix(dtype, values, indices):
 @pytest.mark.parametrize("options", [dict(clip_norm=0.1), dict(ema_decay=0.9), dict(solver="schedule_free")], ids=str)
 @pytest.mark.parametrize("tile_panels", range(1, 9))
 def test_any_tiles_and_dropout_of_inputs(dtype, tile_panels, options):
-    net, X, dense, p, batch_size = net_and_data("wide", dtype, 2, **options)
-    other = net_and_data("wide", dtype, **options)[0]
+    net, X, dense, p, batch_size = net_and_data("wide", dtype, 2, by_inputs=tile_panels != 2, **options)
+    other = net_and_data("wide", dtype, by_inputs=False, **options)[0]
     net.cut_tiles(tile_panels)
     for network in (net, other):
         network.set_dropout([0.3, 0.5], seed=7)
     assert_same_training(net, X, other, dense, p, batch_size)
 
 
-def test_dense_and_sparse_in_turn(dtype):
-    net, X, dense, p, batch_size = net_and_data("ragged", dtype, 2)
-    other = net_and_data("ragged", dtype)[0]
+@pytest.mark.parametrize("by_inputs", [False, True])
+def test_dense_and_sparse_in_turn(dtype, by_inputs):
+    net, X, dense, p, batch_size = net_and_data("ragged", dtype, 2, by_inputs=by_inputs)
+    other = net_and_data("ragged", dtype, by_inputs=False)[0]
     for mine in (X, dense, X):
         assert_same_training(net, mine, other, dense, p, batch_size)
 

@@ -21,6 +21,8 @@ class ScriptedNetwork:
     With averages, the average is 100 more; `exchanged` says whether it stands in the place of the weights.
     """
 
+    solver_in_it = None
+
     def __init__(self, losses, interrupt_after=None, averages=False, batches=None):
         self.losses = iter(losses)
         self.interrupt_after = interrupt_after

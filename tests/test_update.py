@@ -191,3 +191,17 @@ def test_a_small_decay_is_not_lost(isa):
         expected -= 1e-3 * dW
     shrunk = float(np.mean(expected - W))
     assert shrunk == pytest.approx(decay * n_steps, rel=0.5)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (5, 13), (16, 1), (1, 16), (8, 8), (3, 8)])
+def test_squares_do_not_depend_on_how_the_block_is_stored(isa, dtype, shape, rng):
+    n_panel = _kernels.panel(dtype)
+    W, dW = (rng.uniform(-1, 1, shape)[:n_panel, :n_panel].astype(dtype) for _ in range(2))
+    expected = _kernels.squares(W, isa=isa)
+    assert expected == pytest.approx(np.sum(W.astype(np.float64) ** 2), rel=16 * float(np.finfo(dtype).eps))
+    assert _kernels.squares(W, by_inputs=True, isa=isa) == expected
+    options = dict(alpha=ALPHA, scale=SCALE)
+    W64, dW64 = as_float64(W, dW)
+    got = _kernels.gradient_squares(W, dW, **options, by_inputs=True, isa=isa)
+    assert got == pytest.approx(np.sum(((dW64 + ALPHA * W64) * SCALE) ** 2), rel=100 * float(np.finfo(dtype).eps))
+    assert got == _kernels.gradient_squares(W, dW, **options, by_inputs=True, isa="baseline")

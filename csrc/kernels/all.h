@@ -62,20 +62,23 @@ static void t_forward_sparse(const fb_layer *layer, const fb_csr *X, const int64
 {
     forward_sparse(layer, X, order, first, drop, s, z, a, n, ld);
 }
-static void t_gradient_sparse(const void *delta, const fb_entry *entries, ptrdiff_t n_entries, ptrdiff_t n_rows,
-                              ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld)
+static void t_gradient_sparse(const void *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs, ptrdiff_t n_inputs,
+                              int by_inputs, void *dW)
 {
-    gradient_sparse(delta, entries, n_entries, n_rows, n_columns, dW, dW_ld);
+    gradient_sparse(delta, X, panel, n_outputs, n_inputs, by_inputs, dW);
 }
 static double t_update(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, const fb_step *step)
 {
     return update(W, dW, m, v, average, n_lines, step);
 }
-static double t_gradient_squares(const void *W, const void *dW, ptrdiff_t n_lines, const fb_step *step)
+static double t_gradient_squares(const void *W, const void *dW, ptrdiff_t n_lines, int by_inputs, const fb_step *step)
 {
-    return gradient_squares(W, dW, n_lines, step);
+    return by_inputs ? gradient_squares_by_inputs(W, dW, n_lines, step) : gradient_squares(W, dW, n_lines, step);
 }
-static double t_squares(const void *W, ptrdiff_t n_lines) { return sum_squares(W, n_lines); }
+static double t_squares(const void *W, ptrdiff_t n_lines, int by_inputs)
+{
+    return by_inputs ? sum_squares_by_inputs(W, n_lines) : sum_squares(W, n_lines);
+}
 static void t_activate(fb_activation kind, const void *z, void *a, ptrdiff_t n_lines) { activate(kind, z, a, n_lines * PANEL); }
 static void t_derive(fb_activation kind, const void *kept, void *delta, ptrdiff_t n_lines)
 {
@@ -95,7 +98,7 @@ static void t_logarithm(const void *x, void *y, ptrdiff_t n_lines)
         .isa = name, .lanes = LANES, .gather = t_gather, .gather_columns = t_gather_columns, .scatter = t_scatter,     \
         .forward = t_forward, .output = t_output, .loss = t_loss, .delta = t_delta, .dropout = t_dropout,              \
         .gradient = t_gradient, .bias_gradient = t_bias_gradient, .forward_sparse = t_forward_sparse,                  \
-        .collect = collect, .gradient_sparse = t_gradient_sparse, .update = t_update, .squares = t_squares,            \
+        .sort_entries = sort_entries, .gradient_sparse = t_gradient_sparse, .update = t_update, .squares = t_squares,            \
         .gradient_squares = t_gradient_squares, .mirror = mirror,                                                      \
         .activate = t_activate, .derive = t_derive, .softmax_derive = t_softmax_derive, .logarithm = t_logarithm,      \
         .fma_peak = fma_peak                                                                                           \

@@ -51,12 +51,17 @@ static void forward_sparse_row(const fb_layer *layer, const fb_csr *X, int64_t r
             column[e] = column_at(X, i + e);
             x[e] = value_at(X, i + e, drop, key, column[e]);
         }
-        ptrdiff_t j = 0;
-        for (; j + PANELS_AT_ONCE <= n_panels; j += PANELS_AT_ONCE)
-            chain_sparse(PANELS_AT_ONCE, x, column, count, (const real *)layer->Wt + j * Wt_panel, Wt_panel,
-                         z + j * ld * PANEL, ld * PANEL);
-        for (; j < n_panels; j++)
-            chain_sparse(1, x, column, count, (const real *)layer->Wt + j * Wt_panel, Wt_panel, z + j * ld * PANEL, ld * PANEL);
+        for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
+            const real *Wt = (const real *)layer->Wt + j * Wt_panel;
+            switch (panels = next_part(n_panels - j, PANELS_AT_ONCE)) {
+#define CASE(PANELS)                                                                                                   \
+    case PANELS:                                                                                                       \
+        chain_sparse(PANELS, x, column, count, Wt, Wt_panel, z + j * ld * PANEL, ld * PANEL);                          \
+        break;
+                CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+            }
+        }
     }
 }
 
@@ -69,52 +74,55 @@ static void forward_sparse(const fb_layer *layer, const fb_csr *X, const int64_t
     for (ptrdiff_t j = 0; j < layer->rows; j += PANEL) activate(layer->activation, z + j * ld, a + j * ld, n * PANEL);
 }
 
-/* The first nonzero of a row at column k or after. */
-static int64_t lower_bound(const fb_csr *X, int64_t row, ptrdiff_t k)
+/* The nonzeros of one part of a batch's n rows, sorted by the panel of their input; those of a panel stay row after row.
+ * Counted two places on, summed, and then put where the place before begins. */
+static void sort_entries(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop, ptrdiff_t n,
+                         ptrdiff_t part, const fb_sorted *sorted)
 {
-    int64_t low = row_start(X, row), high = row_start(X, row + 1);
-    while (low < high) {
-        const int64_t middle = low + (high - low) / 2;
-        if (column_at(X, middle) < k)
-            low = middle + 1;
+    const ptrdiff_t begin = n * part / sorted->n_parts, end = n * (part + 1) / sorted->n_parts;
+    int64_t *starts = sorted->starts + part * (sorted->n_panels + 2);
+    memset(starts, 0, (size_t)(sorted->n_panels + 2) * sizeof(int64_t));
+    for (ptrdiff_t s = 0; s < end; s++) {
+        const int64_t row = order ? order[first + s] : first + s, row_end = row_start(X, row + 1);
+        if (s < begin)
+            starts[0] += row_end - row_start(X, row);
         else
-            high = middle;
+            for (int64_t i = row_start(X, row); i < row_end; i++) starts[column_at(X, i) / PANEL + 2]++;
     }
-    return low;
-}
-
-/* The nonzeros of columns k..k + n_columns of the batch, row after row, at most n_columns of each, whatever X holds.
- * positions[s] < 0: row s is yet to be searched. */
-static ptrdiff_t collect(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop, ptrdiff_t n,
-                         ptrdiff_t k, ptrdiff_t n_columns, int64_t *positions, fb_entry *entries)
-{
-    ptrdiff_t count = 0;
-    for (ptrdiff_t s = 0; s < n; s++) {
-        const int64_t row = order ? order[first + s] : first + s;
+    starts[1] = starts[0];
+    for (ptrdiff_t p = 2; p < sorted->n_panels + 2; p++) starts[p] += starts[p - 1];
+    for (ptrdiff_t s = begin; s < end; s++) {
+        const int64_t row = order ? order[first + s] : first + s, row_end = row_start(X, row + 1);
         const uint64_t key = drop ? row_key(drop, s) : 0;
-        int64_t i = positions[s] < 0 ? lower_bound(X, row, k) : positions[s], end = row_start(X, row + 1);
-        if (end > i + n_columns) end = i + n_columns; /* whatever the matrix: more would not fit into `entries` */
-        for (int64_t column; i < end && (column = column_at(X, i)) < k + n_columns; i++)
-            entries[count++] = (fb_entry){(int32_t)s, (int32_t)(column - k), (double)value_at(X, i, drop, key, column)};
-        positions[s] = i;
+        for (int64_t i = row_start(X, row); i < row_end; i++) {
+            const int64_t k = column_at(X, i);
+            const fb_entry entry = {(int32_t)s, (int32_t)(k % PANEL), (double)value_at(X, i, drop, key, k)};
+            sorted->entries[starts[k / PANEL + 1]++] = entry;
+        }
     }
-    return count;
 }
 
-/* BP4 of one panel of delta from the entries of n_columns inputs: each input's line of outputs is summed, then turned. */
-static void gradient_sparse(const real *delta, const fb_entry *entries, ptrdiff_t n_entries, ptrdiff_t n_rows,
-                            ptrdiff_t n_columns, real *dW, ptrdiff_t dW_ld)
+/* BP4 of one panel of delta and one of inputs. */
+static void gradient_sparse(const real *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs, ptrdiff_t n_inputs,
+                            int by_inputs, real *dW)
 {
-    for (ptrdiff_t k = 0; k < n_columns; k += PANEL) {
-        real sums[PANEL * PANEL] = {0};
-        for (ptrdiff_t e = 0; e < n_entries; e++) {
-            if (entries[e].k < k || entries[e].k >= k + PANEL) continue;
-            real *line = sums + (entries[e].k - k) * PANEL;
-            const vec x = v_set((real)entries[e].x);
+    real sums[PANEL * PANEL], *lines = by_inputs ? dW : sums; /* of outputs, one for each input */
+    memset(lines, 0, (size_t)n_inputs * FB_LINE);
+    for (ptrdiff_t part = 0; part < X->n_parts; part++) {
+        const int64_t *starts = X->starts + part * (X->n_panels + 2) + panel;
+        for (const fb_entry *e = X->entries + starts[0]; e < X->entries + starts[1]; e++) {
+            const real *delta_s = delta + (ptrdiff_t)e->s * PANEL;
+            real *line = lines + e->k * PANEL;
+            const vec x = v_set((real)e->x);
             FB_UNROLL for (int v = 0; v < PANEL; v += LANES)
-                v_store(line + v, v_fma(v_load(delta + (ptrdiff_t)entries[e].s * PANEL + v), x, v_load(line + v)));
+                v_store(line + v, v_fma(v_load(delta_s + v), x, v_load(line + v)));
         }
-        for (ptrdiff_t v = 0; v < PANEL; v += LANES)
-            lanes_to_rows(sums + v, PANEL, 0, n_rows - v, PANEL, dW + k * dW_ld + v * PANEL);
     }
+    if (!by_inputs) {
+        for (ptrdiff_t v = 0; v < PANEL; v += LANES) lanes_to_rows(sums + v, PANEL, 0, n_outputs - v, PANEL, dW + v * PANEL);
+        return;
+    }
+    /* The padding of delta is anything: that of dW must be zero. */
+    for (ptrdiff_t j = n_outputs; j < PANEL; j++)
+        for (ptrdiff_t k = 0; k < n_inputs; k++) dW[k * PANEL + j] = 0;
 }

@@ -150,6 +150,21 @@ static double gradient_squares(const real *W, const real *dW, ptrdiff_t n_lines,
     return sum;
 }
 
+/* The same sum, of lines that are the columns. */
+static double gradient_squares_by_inputs(const real *W, const real *dW, ptrdiff_t n_lines, const fb_step *step)
+{
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < n_lines; i++) {
+        real g[PANEL];
+        double squares = 0;
+        for (ptrdiff_t v = 0; v < PANEL; v += LANES)
+            v_store(g + v, penalised(step, 0, v_load(W + i * PANEL + v), v_load(dW + i * PANEL + v)));
+        for (ptrdiff_t j = 0; j < PANEL; j++) squares += (double)g[j] * (double)g[j];
+        sum += squares;
+    }
+    return sum;
+}
+
 /* The sum of W^2 as update() returns it. */
 static double sum_squares(const real *W, ptrdiff_t n_lines)
 {
@@ -157,6 +172,23 @@ static double sum_squares(const real *W, ptrdiff_t n_lines)
     for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) {
         const vec w = v_load(W + i);
         v_store(squares + i % PANEL, v_fma(w, w, v_load(squares + i % PANEL)));
+    }
+    return sum_line(squares);
+}
+
+/* The same sum, of at most PANEL lines that are the columns, by transposes in registers. */
+static double sum_squares_by_inputs(const real *W, ptrdiff_t n_lines)
+{
+    real squares[PANEL];
+    for (ptrdiff_t k = 0; k < PANEL; k += LANES) {
+        vec sum = v_set(0);
+        for (ptrdiff_t j = 0; j < PANEL; j += LANES) {
+            vec r[LANES];
+            FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = k + i < n_lines ? v_load(W + (k + i) * PANEL + j) : v_set(0);
+            v_transpose(r);
+            FB_UNROLL for (int i = 0; i < LANES; i++) sum = v_fma(r[i], r[i], sum);
+        }
+        v_store(squares + k, sum);
     }
     return sum_line(squares);
 }

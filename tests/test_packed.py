@@ -1,0 +1,154 @@
+"""Between calls the weights and the optimizer's state stay packed in the network: nobody can tell, whatever they do."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from conftest import assert_same_bits
+from scipy.sparse import csr_array
+
+from fastbp import MLPClassifier, MLPRegressor
+
+RNG = np.random.RandomState(0)
+X = RNG.uniform(-1, 1, (60, 7)) * (RNG.uniform(size=(60, 7)) < 0.5)
+Y = np.digitize(X.sum(axis=1), [-0.5, 0.5])
+SETTINGS = [{}, {"solver": "sgd"}, {"ema_decay": 0.9}, {"solver": "schedule_free"}, {"hidden_layer_sizes": 3}]
+
+
+def new(settings, **more):
+    return MLPClassifier(**{"hidden_layer_sizes": 12, "random_state": 0, "batch_size": 20} | settings | more)
+
+
+def learn(model, n_calls):
+    for _ in range(n_calls):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+    return model
+
+
+def weights(model):
+    return [*model.coefs_, *model.intercepts_]
+
+
+def look(model):
+    weights(model)
+    return model
+
+
+def write_the_same(model):
+    model.coefs_ = [coef.copy() for coef in model.coefs_]
+    return model
+
+
+def predict(model):
+    model.predict(X), model.predict(csr_array(X)), model.transform(X)
+    return model
+
+
+def predict_in_another_precision(model):
+    model.set_params(dtype="float32").predict_proba(X)
+    return model.set_params(dtype=None)
+
+
+def leave_a_copy_that_learns(model):
+    learn(copy.deepcopy(model), 2)
+    return model
+
+
+def leave_a_shallow_copy_that_predicts(model):
+    other = copy.copy(model)
+    other.coefs_ = [0 * coef for coef in other.coefs_]
+    other.predict(X)
+    return model
+
+
+BETWEEN = [
+    look, write_the_same, predict, predict_in_another_precision, leave_a_copy_that_learns,
+    leave_a_shallow_copy_that_predicts, copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_what_is_done_between_calls_changes_nothing(settings, between):
+    model = new(settings)
+    for _ in range(3):
+        model = between(learn(model, 1))
+    undisturbed = learn(new(settings), 3)
+    np.testing.assert_array_equal(model.predict_proba(X), undisturbed.predict_proba(X))
+    assert_same_bits(weights(model), weights(undisturbed))
+
+
+@pytest.mark.parametrize("settings", SETTINGS[:2], ids=str)
+def test_weights_written_between_calls_are_honoured(settings):
+    """In place, by item and whole; one of the two lists, too. The optimizer keeps its moments."""
+    in_place, by_item, whole = (learn(new(settings), 2) for _ in range(3))
+    in_place.coefs_[0][:] = 0.25
+    by_item.coefs_[0] = np.full((7, 12), 0.25)
+    whole.coefs_ = [np.full((7, 12), 0.25), *learn(new(settings), 2).coefs_[1:]]
+    for model in (in_place, by_item, whole):
+        assert (model.coefs_[0] == 0.25).all()
+        np.testing.assert_array_equal(model.predict_proba(X), in_place.predict_proba(X))
+    untouched = learn(new(settings), 3)
+    for model in (in_place, by_item, whole):
+        learn(model, 1)
+        assert_same_bits(weights(model), weights(in_place))
+        assert not np.array_equal(model.coefs_[0], untouched.coefs_[0])
+
+
+def test_arrays_once_read_stay_as_they_were():
+    model = learn(new({}), 1)
+    read = weights(model)
+    kept = [array.copy() for array in read]
+    learn(model, 2)
+    assert_same_bits(read, kept)
+
+
+def test_a_copy_and_its_original_learn_apart():
+    model = learn(new({}), 1)
+    other = copy.deepcopy(model)
+    learn(other, 2)
+    assert_same_bits(weights(model), weights(learn(new({}), 1)))
+    learn(model, 2)
+    assert_same_bits(weights(model), weights(other))
+
+
+def test_a_model_that_shares_nothing_but_a_network():
+    """Shallow copies share the idle network; what either learns must not end in the other."""
+    model = look(learn(new({}), 1))
+    other = copy.copy(model)
+    before = [array.copy() for array in weights(model)]
+    other.fit(X, Y)
+    model.predict(X)
+    np.testing.assert_array_equal(other.predict_proba(X), new({}).fit(X, Y).predict_proba(X))
+    assert_same_bits(weights(model), before)
+
+
+def test_early_stopping_across_calls_starts_from_the_weights_before():
+    """No epoch is good enough: the weights from before the first call come back."""
+    model = learn(new({}), 5).set_params(early_stopping=True, n_iter_no_change=1)
+    model.best_validation_score_ = 2.0  # better than any
+    before = weights(copy.deepcopy(model))
+    for _ in range(3):
+        model.partial_fit(X, Y, X_val=X, y_val=Y)
+    assert model.stopped_
+    assert_same_bits(weights(model), before)
+
+
+def test_weights_whose_squares_overflow_are_finite():
+    model = MLPRegressor(hidden_layer_sizes=3, alpha=0, random_state=0, dtype="float32").partial_fit(X, Y)
+    model.coefs_[1][:] = 1e30
+    model.intercepts_[0][:] = 0  # so that the hidden units, and with them the gradient of W[2], are 0
+    model.partial_fit(np.zeros_like(X), np.zeros(len(X)))
+    assert (np.abs(model.coefs_[1]) > 1e29).all()
+    model.coefs_[1][0] = np.nan
+    with pytest.raises(ValueError, match="non-finite"):
+        model.partial_fit(X, Y)
+
+
+def test_before_fit_there_are_no_weights():
+    model = MLPClassifier()
+    assert not hasattr(model, "coefs_")
+    assert not hasattr(model, "intercepts_")
+    with pytest.raises(AttributeError, match="'MLPClassifier' object has no attribute 'coef_'"):
+        _ = learn(new({}), 1).coef_
