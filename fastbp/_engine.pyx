@@ -199,13 +199,13 @@ cdef class Network(Passes):
         self.spare = rows
         return a
 
-    def evaluate(self, X, y, sample_weight=None):
-        """a[L] of the rows of X, and their mean loss sum w C / sum w, without penalty and without dropout."""
+    def evaluate(self, X, y, sample_weight=None, order=None):
+        """a[L] of the rows of X (those of `order`) and their mean loss sum w C / sum w, no penalty, no dropout."""
         cdef Job job
         cdef Workspace rows
         cdef ptrdiff_t batch, s, n
         cdef double loss = 0, sum_w = 0
-        arrays = self.check_data(X, y, sample_weight, 0.0)
+        arrays = self.check_data(X, y, sample_weight, 0.0, order)
         self.describe(&job, arrays)
         job.batch_size = min(EVALUATED_ROWS, job.n)
         layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, first_delta=self.L)
