@@ -9,7 +9,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 
 from fastbp._memory cimport KEEP_NOTHING, Inputs, Workspace, inputs_of
-from fastbp._openmp cimport omp_get_max_threads
+from fastbp._openmp cimport omp_get_max_threads, omp_get_wtime
 from fastbp._passes cimport Passes
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, UPDATE, Job
 
@@ -104,10 +104,11 @@ cdef class Network(Passes):
         while batch < n_batches:
             n_threads, stretch = self.pace.next()
             last = min(batch + <ptrdiff_t> stretch, n_batches)
+            job.until = omp_get_wtime() + <double> Pace.LONGEST_STRETCH
             self.batches(&job, arrays, self.workspace, batch, last, n_threads, parts)
-            self.pace.done(last - batch)
+            self.pace.done(job.last - batch)
             PyErr_CheckSignals()
-            batch = last
+            batch = job.last
             if perf_counter() > deadline:
                 break
         return job.data_loss, job.penalty, min(batch * job.batch_size, job.n)

@@ -7,14 +7,19 @@ class Pace:
     """Chooses the threads of each stretch of batches, from the speed of the stretches before.
 
     Most stretches run on the count that is fastest so far. Now and then the next count below or above is tried: one
-    batch to wake the threads, then a short stretch that counts. A trial that loses makes the next one wait twice as
-    long, so that a bad neighbour (a busy core) costs little.
+    batch to wake the threads, then stretches that count, each twice as long as the one before. On a busy core a batch
+    can take a thousand times its time, so a trial ends as soon as it has clearly lost; and the more time a trial
+    cost, the longer the next one waits.
     """
 
-    STRETCH = 0.02  # seconds between two looks, at most: also how soon Ctrl-C is served
-    TRIAL = 0.001  # seconds of a trial
-    LONGEST_WAIT = 1.0  # seconds between trials
+    STRETCH = 0.02  # seconds that a stretch is meant to take: how soon Ctrl-C is served
+    LONGEST_STRETCH = 0.05  # seconds after which it is cut short: a core has become busy
+    TRIAL = 0.001  # seconds of a trial that has not lost before
+    LONGEST_WAIT = 1.0  # seconds between trials that cost nothing
+    PRICE = 30  # a trial waits for so many times the seconds that the last one lost
     WIN = 0.95  # a trial wins if a batch takes less than this part of the time
+    LOSE = 2.0  # and has lost if it takes so many times the time
+    RISE = 1.5  # the cost of a batch rises suddenly if it is so many times its usual one
 
     def __init__(self, n_threads, guess):
         self.counts = sorted({min(2**i, n_threads) for i in range(n_threads.bit_length() + 1)})
@@ -22,10 +27,7 @@ class Pace:
         self.cost = None  # seconds a batch on the best count, smoothed
         self.usual = None  # the same, over a longer time
         self.trial = None  # the count on trial, as an index
-        self.awake = False  # whether the threads of the trial have run a batch
         self.direction = 1
-        self.wait = self.STRETCH
-        self.next_trial = perf_counter() + self.wait
 
     def next(self):
         """Threads and batches of the next stretch."""
@@ -36,38 +38,47 @@ class Pace:
             self._begin_trial()
         if self.trial is None:
             return self.counts[self.best], max(1, int(self.STRETCH / self.cost))
-        return self.counts[self.trial], max(2, int(self.TRIAL / self.cost)) if self.awake else 1
+        return self.counts[self.trial], max(1, self.n_tried)
 
     def done(self, n_batches):
         """The stretch that `next` began has run so many batches."""
         now = perf_counter()
-        cost = (now - self.started) / n_batches
+        seconds = now - self.started
         if self.trial is None:
-            self._note(cost, now)
-        elif self.awake:
-            self._end_trial(cost, now)
-        else:
+            self._note(seconds / n_batches, now)
+        elif not self.awake:
             self.awake = True
+        else:
+            self.tried += seconds
+            self.n_tried += n_batches
+            if self.tried >= self.TRIAL or self.tried > self.LOSE * self.cost * self.n_tried:
+                self._end_trial(self.tried / self.n_tried, now)
 
     def _begin_trial(self):
         if not 0 <= self.best + self.direction < len(self.counts):
             self.direction = -self.direction
-        self.trial, self.awake = self.best + self.direction, False
+        self.trial, self.trial_began = self.best + self.direction, self.started
+        self.awake, self.tried, self.n_tried = False, 0.0, 0  # seconds and batches that count
 
     def _end_trial(self, cost, now):
         if cost < self.WIN * self.cost:
             self.best, self.cost, self.usual, self.wait = self.trial, cost, cost, self.STRETCH
         else:
+            lost = now - self.trial_began - self.n_tried * self.cost
             self.direction = -self.direction
-            self.wait = min(2 * self.wait, self.LONGEST_WAIT)
+            self.wait = max(min(2 * self.wait, self.LONGEST_WAIT), self.PRICE * lost)
         self.trial, self.next_trial = None, now + self.wait
 
     def _note(self, cost, now):
-        """Follow the cost of the best count; when it rises suddenly, look around at once."""
+        """Follow the cost of the best count; when it rises suddenly, see at once whether fewer threads do better."""
         if self.cost is None:
             self.cost = self.usual = cost
+            self.wait = max(self.STRETCH, self.PRICE * cost)
+            self.next_trial = now + self.wait
             return
         self.cost += 0.5 * (cost - self.cost)
         self.usual += 0.1 * (cost - self.usual)
-        if self.cost > 1.5 * self.usual:
-            self.usual, self.wait, self.next_trial = self.cost, self.STRETCH, now
+        if self.cost > self.RISE * self.usual:
+            self.usual = self.cost
+            if self.best > 0:
+                self.direction, self.next_trial = -1, now

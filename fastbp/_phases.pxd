@@ -29,6 +29,8 @@ cdef struct Job:
     int64_t t  # optimizer steps done before batch 0
     double sum_w, penalty_now  # of the batch; sum_l alpha_l / 2 |W_l|^2 before its step
     double data_loss, penalty
+    double until  # the time of omp_get_wtime() after which no batch begins
+    ptrdiff_t last  # the batch that does not begin any more
 
 
 cdef class Phases(Optimizer):

@@ -8,7 +8,7 @@ from cython.parallel cimport parallel, prange, threadid
 
 from fastbp._kernels cimport FB_LINE, fb_dropout
 from fastbp._memory cimport Inputs, Workspace
-from fastbp._openmp cimport omp_barrier
+from fastbp._openmp cimport omp_barrier, omp_get_wtime
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
 
@@ -73,11 +73,15 @@ cdef class Team(Phases):
 
         Beside each phase, thread 0 does what needs one thread. A prange in a parallel block does not wait at its end:
         the barriers are explicit. LOSS without GRADIENT is for one batch at a time: its sum has no barrier after it.
+        Updates end early, with `job.last` the first batch not done, when their time is over.
         """
         cdef ptrdiff_t batch, shard, part, tile, n, n_shards, n_units, s
         cdef bint stores = self.clip_norm > 0 or not parts & UPDATE
+        job.last = last
         with nogil, parallel(num_threads=n_threads):
             for batch in range(first, last):
+                if batch == job.last:
+                    break
                 n = min(job.batch_size, job.n - batch * job.batch_size)
                 n_shards = self._count_shards(n, n_threads)
                 n_units = (n + SHARD_UNIT - 1) // SHARD_UNIT
@@ -100,6 +104,8 @@ cdef class Team(Phases):
                         self.limit_norm()
                     omp_barrier()
                 if parts & UPDATE:
+                    if threadid() == 0 and omp_get_wtime() > job.until:
+                        job.last = batch + 1  # read by all after the next barrier
                     for part in prange(n_threads, schedule="static", chunksize=1):
                         self.begin_tiles(rows, threadid())
                         for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
