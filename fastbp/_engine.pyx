@@ -14,6 +14,7 @@ from fastbp._passes cimport Passes
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, UPDATE, Job
 
 from fastbp._objective import Objective
+from fastbp._pace import Pace
 
 cnp.import_array()
 
