@@ -63,6 +63,7 @@ setup(
             extension("_phases"),
             extension("_team"),
             extension("_passes"),
+            extension("_objective"),
             extension("_engine"),
             extension("textbook"),
         ],

@@ -1,21 +1,16 @@
 """Backpropagation, compiled: scikit-learn's multilayer perceptron at the speed of the processor."""
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    __version__: str
     from fastbp import functional
     from fastbp._backprop import backprop
     from fastbp._callbacks import Epoch
     from fastbp._config import show_config
     from fastbp._convert import from_sklearn
     from fastbp.mlp import MLPClassifier, MLPRegressor
-
-try:
-    __version__ = version("fastbp")
-except PackageNotFoundError:  # built in place, not installed
-    __version__ = "0+unknown"
 
 __all__ = [
     "Epoch",
@@ -42,11 +37,23 @@ def __getattr__(name):
     # scikit-learn is imported with the estimators, not with `import fastbp`
     if name == "functional":
         return import_module("fastbp.functional")
-    if name not in _HOME:
+    if name == "__version__":
+        value = _installed_version()
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
         raise AttributeError(f"module 'fastbp' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+def _installed_version():
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("fastbp")
+    except PackageNotFoundError:  # built in place, not installed
+        return "0+unknown"
 
 
 def __dir__():

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
@@ -17,6 +16,17 @@ from fastbp._docs import with_shared_text
 from fastbp._estimator import BaseMLP, is_stochastic
 from fastbp._losses import classifier_loss
 from fastbp._options import CLASSIFIER_CONSTRAINTS
+
+
+def binarizer_of(y):
+    """LabelBinarizer().fit(y), which sorts a vector of integers three times to learn its kind."""
+    binarizer = LabelBinarizer()
+    if y.ndim != 1 or y.dtype.kind not in "biu":
+        return binarizer.fit(y)
+    binarizer.classes_ = np.unique(y)
+    binarizer.y_type_ = "multiclass" if len(binarizer.classes_) > 2 else "binary"
+    binarizer.sparse_input_ = False
+    return binarizer
 
 
 @with_shared_text
@@ -227,7 +237,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _learn_outputs(self, y, incremental):
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer = binarizer_of(y)
             self.classes_ = self._label_binarizer.classes_
         elif self.warm_start and set(unique_labels(y)) != set(self.classes_):
             raise ValueError(
@@ -271,11 +281,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _decode(self, outputs):
         return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
 
-    def _score_predictions(self, y, predictions, sample_weight):
-        return accuracy_score(y, predictions, sample_weight=sample_weight)
+    def _score_outputs(self, rows, outputs):
+        """accuracy_score, from the numbers of the classes."""
+        if self._label_binarizer.y_type_ == "multiclass":
+            truth = rows.targets[:, 0] if self._loss.takes_classes else rows.targets.argmax(axis=1)
+            right = outputs.argmax(axis=1) == truth
+        else:
+            right = ((outputs > 0.5) & (len(self.classes_) > 1) == rows.targets).all(axis=1)
+        return np.average(right, weights=rows.sample_weight)
 
     def _stratify(self, targets):
-        return targets.astype(bool) if self.n_outputs_ == 1 else None
+        # "True" and "False", which scikit-learn names in its error: it makes them, row by row, of a column of booleans
+        return targets[:, 0].astype(bool).astype(str) if self.n_outputs_ == 1 else None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -17,9 +17,10 @@ class Rows(NamedTuple):
     targets: np.ndarray  # y as the network takes it
     sample_weight: np.ndarray | None
 
-    def take(self, rows):
-        """Return these rows, copied."""
-        return Rows(*(None if array is None else array[rows] for array in self))
+    def take(self, rows, with_X):
+        """Return these rows, copied; without X where it is not needed."""
+        X = self.X[rows] if with_X else None
+        return Rows(X, *(None if array is None else array[rows] for array in self[1:]))
 
 
 def working_dtype(asked, dtype):

@@ -1,5 +1,6 @@
 """The engine's face: a network that trains, differentiates and predicts on NumPy arrays."""
 
+import math
 from time import perf_counter
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastbp._openmp cimport omp_get_max_threads, omp_get_wtime
 from fastbp._passes cimport Passes
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, UPDATE, Job
 
+from fastbp._objective import Objective
 from fastbp._pace import Pace
 
 cnp.import_array()
@@ -54,9 +56,8 @@ cdef class Network(Passes):
         Of the loss: see fb_output in csrc/fastbp.h.
     """
 
-    cdef Workspace workspace  # of the last batch size
     cdef Workspace spare  # of the last prediction
-    cdef object pace
+    cdef Workspace judged  # of the last evaluation
     cdef public object solver_in_it  # a reference to whose state the optimizer's is, or None
 
     # ---- what a caller sees
@@ -98,11 +99,12 @@ cdef class Network(Passes):
         self.describe(&job, arrays)
         job.batch_size = max(1, min(<ptrdiff_t> batch_size, job.n))
         cdef ptrdiff_t n_batches = (job.n + job.batch_size - 1) // job.batch_size
-        rates = np.ascontiguousarray(np.broadcast_to(np.asarray(learning_rate, dtype=np.float64), (n_batches,)))
+        rates = np.empty(n_batches)
+        rates[:] = learning_rate
         job.learning_rate = <const double *> cnp.PyArray_DATA(rates)
         cdef int parts = FORWARD | LOSS | BACKWARD | GRADIENT | UPDATE | (DROP if self.drops_out else 0)
         self.need_moments()
-        self._prepare(&job, arrays, self.drops_out)
+        self.prepare(&job, arrays, self.drops_out)
         while batch < n_batches:
             n_threads, stretch = self.pace.next()
             last = min(batch + <ptrdiff_t> stretch, n_batches)
@@ -125,18 +127,14 @@ cdef class Network(Passes):
         coef_grads, intercept_grads : lists of ndarray
             Like get_parameters().
         """
-        cdef Job job
-        arrays = self.check_data(X, y, sample_weight, alpha)
-        self.describe(&job, arrays)
-        self._prepare(&job, arrays, False)
-        gradients = self.gradient_pass(&job, arrays, self.workspace)
-        coefs, _ = self.get_parameters()
-        for (dW, db), W, alpha_l in zip(gradients, coefs, arrays[4]):
-            dW += alpha_l * W
-            dW /= job.sum_w
-            db /= job.sum_w
-        loss = (job.data_loss + job.penalty) / job.n
-        return loss, [dW for dW, _ in gradients], [db for _, db in gradients]
+        loss, vector = Objective(self, X, y, sample_weight, alpha).here()
+        vector = vector.astype(self.dtype, copy=False)
+        gradients, start = [], 0
+        for shape in [*zip(self.sizes, self.sizes[1:]), *zip(self.sizes[1:])]:
+            end = start + math.prod(shape)
+            gradients.append(vector[start:end].reshape(shape))
+            start = end
+        return loss, gradients[:self.L], gradients[self.L:]
 
     def backprop(self, X, y, sample_weight=None):
         """Everything that one pass computes: lists z, a, delta, dW, db by layer, and the summed loss."""
@@ -144,9 +142,9 @@ cdef class Network(Passes):
         arrays = self.check_data(X, y, sample_weight, 0.0)
         self.describe(&job, arrays)
         cdef Workspace rows = self.workspace_of(
-            self._layout(job.n, job.n_y, self.n_threads, job.X.sparse, self.n_entries(&job, arrays),
-                         show_z=True))
-        gradients = self.gradient_pass(&job, arrays, rows)
+            self._layout(job.n, job.n_y, self.n_threads, job.X.sparse, self.n_entries(&job, arrays), show_z=True))
+        self.gradient_pass(&job, arrays, rows, self.worthwhile_threads(self.flops(job.n, True, job.X.density)))
+        gradients = [self.unpack(l, self.dW[l], self.db[l]) for l in range(1, self.L + 1)]
         a = [self.unpack_rows(rows, rows.a[0], 0) if not job.X.sparse else arrays[0].toarray().astype(self.dtype)]
         z, delta = [None], [None]
         for l in range(1, self.L + 1):
@@ -217,34 +215,28 @@ cdef class Network(Passes):
             squares += self.k.squares(self.layer[l].b, self.b_lines(l), False)
         return np.isfinite(squares) or all(np.isfinite(p).all() for ps in self.get_parameters() for p in ps)
 
-    def evaluate(self, X, y, sample_weight=None):
-        """a[L] of the rows of X, and their mean loss sum w C / sum w, without penalty and without dropout."""
+    def evaluate(self, X, y, sample_weight=None, order=None):
+        """a[L] of the rows of X (those of `order`) and their mean loss sum w C / sum w, no penalty, no dropout."""
         cdef Job job
         cdef Workspace rows
         cdef ptrdiff_t batch, s, n
         cdef double loss = 0, sum_w = 0
-        arrays = self.check_data(X, y, sample_weight, 0.0)
+        arrays = self.check_data(X, y, sample_weight, 0.0, order)
         self.describe(&job, arrays)
         job.batch_size = min(EVALUATED_ROWS, job.n)
         layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, first_delta=self.L)
-        rows = self.workspace_of(layout)
+        if self.judged is None or self.judged.layout != layout:
+            self.judged = self.workspace_of(layout)
+        rows = self.judged
         cdef int n_threads = self.worthwhile_threads(self.flops(job.batch_size, False, job.X.density))
         a = np.empty((job.n, self.sizes[self.L]), self.dtype)
+        cdef char *out = <char *> cnp.PyArray_DATA(a)
         for batch in range((job.n + job.batch_size - 1) // job.batch_size):
             n = min(job.batch_size, job.n - batch * job.batch_size)
             self.batches(&job, arrays, rows, batch, batch + 1, n_threads, FORWARD | LOSS)
-            a[batch * job.batch_size:batch * job.batch_size + n] = self.unpack_rows(rows, rows.a[self.L], self.L)[:n]
+            self.k.scatter(rows.a[self.L], n, self.out.n_out, rows.ld, out)
+            out += n * self.out.n_out * self.itemsize
             for s in range(n):
                 loss += rows.losses[s]
             sum_w += job.sum_w
         return a, loss / sum_w if sum_w > 0 else float("nan")
-
-    cdef _prepare(self, Job *job, arrays, bint dropout):
-        """The buffers of a batch and the choice of threads, kept for the next call with the same batches."""
-        cdef ptrdiff_t n_entries = self.n_entries(job, arrays)
-        if n_entries and self.workspace is not None and self.workspace.rows == job.batch_size:
-            n_entries = max(n_entries, self.workspace.n_entries)
-        layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, n_entries, dropout=dropout)
-        if self.workspace is None or self.workspace.layout != layout:
-            self.workspace = self.workspace_of(layout)
-            self.pace = Pace(self.n_threads, self.worthwhile_threads(self.flops(job.batch_size, True, job.X.density)))

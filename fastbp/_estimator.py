@@ -26,6 +26,7 @@ from fastbp._model import FittedNetwork
 from fastbp._options import (
     STOCHASTIC_SOLVERS,
     alphas,
+    are_valid,
     check_options,
     dropout_rates,
     optimizer_settings,
@@ -75,8 +76,8 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         """Return predictions in the form of y."""
 
     @abstractmethod
-    def _score_predictions(self, y, predictions, sample_weight):
-        """Return the score that early stopping watches."""
+    def _score_outputs(self, rows, outputs):
+        """Return the model's own score of these outputs of the network, which early stopping watches."""
 
     @abstractmethod
     def _stratify(self, targets):
@@ -111,6 +112,10 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         self : MLPClassifier or MLPRegressor
         """
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=False)
+
+    def _validate_params(self):
+        if not are_valid(self):
+            super()._validate_params()  # it has the words
 
     def _fit(self, X, y, sample_weight, validation, incremental):
         hidden_sizes = self._hidden_sizes()
@@ -232,12 +237,12 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
 
         if incremental and self.early_stopping:
             self._unpack()  # they may be the best that there will be
-        chosen = None  # all rows
+        chosen = held_out = None  # all rows
         if self.early_stopping and validation is None:
+            validation = rows
             chosen, held_out = split(
                 len(rows.targets), self.validation_fraction, self._stratify(rows.targets), random_state
             )
-            validation = rows.take(held_out)
         rates = dropout_rates(self, self.n_layers_ - 2)
         network.set_dropout(rates, 0 if rates is None else random_state.randint(np.iinfo(np.int32).max))
         n_rows = len(rows.targets) if chosen is None else len(chosen)
@@ -254,7 +259,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             alpha=alphas(self, self.n_layers_ - 2),
             loss_divisor=self._loss.divisor,
             random_state=random_state if self.shuffle else None,
-            validate=None if validation is None else Judge(self, network, validation, view),
+            validate=None if validation is None else Judge(self, network, validation, held_out, view),
             decides=self.early_stopping,
             restore_best=not incremental and (self.early_stopping if self.restore_best is None else self.restore_best),
             tol=self.tol,

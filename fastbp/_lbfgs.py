@@ -7,6 +7,7 @@ import scipy
 import scipy.optimize
 
 from fastbp._callbacks import Epoch
+from fastbp._objective import Objective
 from fastbp._training import Stop
 
 
@@ -54,41 +55,18 @@ def minimize_lbfgs(
 
     `stop` of the result is Stop.CALLBACK or Stop.MAX_TIME if one of these ended it, else None.
     """
-    total_weight = len(y) if sample_weight is None else sample_weight.sum()
+    objective = Objective(network, X, y, sample_weight, alpha, loss_divisor)
     coefs, intercepts = network.get_parameters()
-    shapes = [p.shape for p in coefs + intercepts]
-    ends = np.cumsum([p.size for p in coefs + intercepts])
-    n_weights = ends[len(coefs) - 1]
-    alpha_of_weight = np.repeat(alpha, [W.size for W in coefs]) if np.ndim(alpha) else None
-
-    def flatten(parameters):
-        return np.concatenate([p.ravel() for p in parameters]).astype(np.float64, copy=False)
-
-    def assign(vector):
-        parts = [p.reshape(shape) for p, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
-        network.set_parameters(parts[: len(coefs)], parts[len(coefs) :])
-
-    def loss_gradient(vector):
-        assign(vector)
-        loss, dcoefs, dintercepts = network.loss_gradient(X, y, sample_weight, alpha)
-        if loss_divisor > 1:
-            # scikit-learn's loss is a mean over outputs, its gradient that of their sum: L-BFGS sees both as they are
-            squares = vector[:n_weights] ** 2
-            penalty = alpha * np.sum(squares) if alpha_of_weight is None else np.sum(alpha_of_weight * squares)
-            penalty /= 2 * total_weight
-            loss = (loss - penalty) / loss_divisor + penalty
-        return loss, flatten(dcoefs + dintercepts)
-
-    iterations = _Iterations(assign, max_time, callbacks, view)
+    iterations = _Iterations(objective.assign, max_time, callbacks, view)
     result = scipy.optimize.minimize(
-        loss_gradient,
-        flatten(coefs + intercepts),
+        objective,
+        np.concatenate([p.ravel() for p in coefs + intercepts], dtype=np.float64),
         method="L-BFGS-B",
         jac=True,
         callback=iterations if callbacks or max_time is not None else None,
         options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol, **_lines_of_scipy(verbose)},
     )
-    assign(result.x)
+    objective.assign(result.x)
     result.stop = iterations.stop
     return result
 

@@ -10,7 +10,18 @@ from fastbp._memory cimport Workspace, inputs_of, panels, rows_of
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, Job
 from fastbp._team cimport Team
 
+from fastbp._pace import Pace
+
 cnp.import_array()
+
+
+cdef check_order(const int64_t *order, ptrdiff_t n, ptrdiff_t n_samples):
+    """Refuse numbers of rows that X does not have."""
+    cdef int64_t lowest = 0, highest = n_samples - 1
+    for i in range(n):
+        lowest, highest = min(lowest, order[i]), max(highest, order[i])
+    if lowest < 0 or highest >= n_samples:
+        raise IndexError(f"got row indices from {lowest} to {highest}, expected 0 to {n_samples - 1}.")
 
 
 cdef class Passes(Team):
@@ -49,12 +60,10 @@ cdef class Passes(Team):
         delta_rows = rows_of(delta)
         self.k.gather(&delta_rows, NULL, 0, n, rows.delta[self.L], rows.ld)
 
-    cdef object gradient_pass(self, Job *job, arrays, Workspace rows):
-        """All rows forward and back: the list of (dW in scikit-learn's orientation, db)."""
-        cdef int n_threads = self.worthwhile_threads(self.flops(job.n, True, job.X.density))
+    cdef gradient_pass(self, Job *job, arrays, Workspace rows, int n_threads):
+        """All rows forward and back as one batch; the gradient is left in dW and db."""
         self.keep_gradient()
         self.batches(job, arrays, rows, 0, 1, n_threads, FORWARD | LOSS | BACKWARD | GRADIENT)
-        return [self.unpack(l, self.dW[l], self.db[l]) for l in range(1, self.L + 1)]
 
     cdef seed(self, Workspace rows, ptrdiff_t n, ptrdiff_t j, bint raw):
         """delta[L] = the derivative of output j with respect to z[L], or that of z_j itself."""
@@ -92,15 +101,14 @@ cdef class Passes(Team):
                 raise ValueError(f"got sample_weight of shape {sample_weight.shape}, expected {expected[:1]}.")
         if order is not None:
             order = np.ascontiguousarray(order, dtype=np.int64)
-            if order.size and (order.min() < 0 or order.max() >= X.shape[0]):
-                raise IndexError(f"got row indices from {order.min()} to {order.max()}, "
-                                 f"expected 0 to {X.shape[0] - 1}.")
+            check_order(<const int64_t *> cnp.PyArray_DATA(order), order.size, X.shape[0])
         if X.shape[0] == 0 or (order is not None and order.size == 0):
             raise ValueError("got no samples, expected at least one.")
         if np.ndim(alpha) > 0 and len(alpha) != self.L:
             raise ValueError(f"got {len(alpha)} values of alpha, expected one or {self.L}.")
-        alpha = np.ascontiguousarray(np.broadcast_to(np.asarray(alpha, dtype=np.float64), (self.L,)))
-        return X, y, sample_weight, order, alpha
+        alphas = np.empty(self.L)
+        alphas[:] = alpha
+        return X, y, sample_weight, order, alphas
 
     cdef describe(self, Job *job, arrays):
         """A job of one batch on the arrays of check_data, which must outlive it."""
@@ -117,6 +125,16 @@ cdef class Passes(Team):
 
     cdef Workspace workspace_of(self, layout):
         return Workspace(self.sizes, self.itemsize, *layout)
+
+    cdef prepare(self, Job *job, arrays, bint dropout):
+        """The buffers of a batch and the choice of threads, kept for the next call with the same batches."""
+        cdef ptrdiff_t n_entries = self.n_entries(job, arrays)
+        if n_entries and self.workspace is not None and self.workspace.rows == job.batch_size:
+            n_entries = max(n_entries, self.workspace.n_entries)
+        layout = self._layout(job.batch_size, job.n_y, self.n_threads, job.X.sparse, n_entries, dropout=dropout)
+        if self.workspace is None or self.workspace.layout != layout:
+            self.workspace = self.workspace_of(layout)
+            self.pace = Pace(self.n_threads, self.worthwhile_threads(self.flops(job.batch_size, True, job.X.density)))
 
     cdef ptrdiff_t n_entries(self, Job *job, arrays) except -1:
         """Nonzeros of a batch of a sparse X, at most (and at least 1); they number their rows with 32 bits."""

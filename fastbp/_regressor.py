@@ -210,6 +210,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return np.sort(outputs, axis=1)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
+    def _score_outputs(self, rows, outputs):
+        return self._score_predictions(rows.y, self._decode(outputs), rows.sample_weight)
+
     def _score_predictions(self, y, predictions, sample_weight):
         if not self._loss.sorts:
             return r2_score(y, predictions, sample_weight=sample_weight)

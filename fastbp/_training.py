@@ -108,11 +108,11 @@ class Training:
     def _run(self, X, y, sample_weight, rows, n_rows, n_done, max_epochs) -> Stop:
         if n_done and self.progress.stale > self.patience:
             return Stop.CONVERGED  # before it was saved
-        if self.random_state is not None and rows is None:
-            rows = np.arange(n_rows, dtype=np.intp)
+        if self.random_state is not None:
+            rows = np.arange(n_rows, dtype=np.int64) if rows is None else rows.astype(np.int64)
         for epoch in range(1, max_epochs + 1):
             if self.random_state is not None:
-                rows = rows[self.random_state.permutation(n_rows)]
+                self.random_state.shuffle(rows)  # as rows[permutation(n_rows)], without two more arrays of n_rows
             if epoch <= n_done:
                 continue  # a resumed fit only draws what it drew
             if self.before_epoch is not None:

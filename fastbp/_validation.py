@@ -39,16 +39,19 @@ def split(n_samples, fraction, stratify, random_state):
 
 
 class Judge:
-    """Scores the network as it is on the validation rows; NaN once it has diverged.
+    """Scores the network as it is on the rows held out (None: all); NaN once it has diverged.
 
     The score is the model's own (accuracy, R2), minus the loss, or that of a scorer, which is shown `view()`: a fitted
     copy of the model.
     """
 
-    def __init__(self, model, network, rows, view):
-        self.model, self.network, self.rows, self.view = model, network, rows, view
+    def __init__(self, model, network, rows, held_out, view):
+        self.model, self.network, self.view = model, network, view
+        self.data = rows.X, rows.targets, rows.sample_weight, held_out
+        needs_scorer = model.scoring not in (None, "loss")
+        self.rows = rows = rows if held_out is None else rows.take(held_out, with_X=needs_scorer)
         self.divisor = model._loss.divisor
-        if model.scoring not in (None, "loss"):
+        if needs_scorer:
             if isinstance(model.scoring, str) and model._loss.sorts and model.n_outputs_ > 1:
                 raise ValueError(
                     f"scoring={model.scoring!r} compares one column of predictions with y, but a list of quantiles "
@@ -63,8 +66,7 @@ class Judge:
             self.weights = {"sample_weight": rows.sample_weight} if weighted else {}
 
     def __call__(self) -> Validation:
-        rows = self.rows
-        outputs, loss = self.network.evaluate(rows.X, rows.targets, rows.sample_weight)
+        outputs, loss = self.network.evaluate(*self.data)
         if not np.isfinite(outputs).all():
             return Validation(score=np.nan, loss=np.nan)
         loss = float(loss) / self.divisor
@@ -80,7 +82,7 @@ class Judge:
     def _score(self, outputs, loss):
         model, rows = self.model, self.rows
         if model.scoring is None:
-            return float(model._score_predictions(rows.y, model._decode(outputs), rows.sample_weight))
+            return float(model._score_outputs(rows, outputs))
         if model.scoring == "loss":
             return -loss
         view = self.view()

@@ -5,6 +5,7 @@ import pytest
 from conftest import assert_same_bits, batch, build, random_net
 
 from fastbp._lbfgs import minimize_lbfgs
+from fastbp._objective import Objective
 from fastbp._training import Stop
 
 
@@ -64,3 +65,23 @@ def test_a_penalty_for_each_layer(p):
     outputs, _ = network.evaluate(X, y)
     penalty = 5 / 2 * np.sum(network.get_parameters()[0][1] ** 2)
     assert result.fun == pytest.approx(0.5 * np.mean((outputs - y) ** 2) + penalty / 30)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_objective_is_the_loss_and_its_gradient_on_one_vector(dtype, n_threads):
+    p = random_net((9, 20, 3), ("tanh",), "identity", "squared_error", 50, dtype)
+    X, y = batch(p)
+    network, alpha = build(p, n_threads), [0.1, 0.5]
+    objective = Objective(network, X, y, p.sample_weight, alpha, loss_divisor=3)
+    loss, coef_grads, intercept_grads = network.loss_gradient(X, y, p.sample_weight, alpha)
+    start = np.concatenate([q.ravel() for q in (*p.coefs, *p.intercepts)], dtype=np.float64)
+    network.train_epoch(X, y, None, 16, 0.1)  # it has changed the weights and the engine's buffers
+    for _ in range(3):
+        value, gradient = objective(start)
+        assert gradient.dtype == np.float64
+        assert np.array_equal(gradient, np.concatenate([g.ravel() for g in coef_grads + intercept_grads]))
+        penalty = sum(a / 2 * np.sum(W.astype(float) ** 2) for a, W in zip(alpha, p.coefs, strict=True))
+        penalty /= p.sample_weight.sum()
+        assert value == pytest.approx((loss - penalty) / 3 + penalty, rel=1e-5 if dtype == np.float32 else 1e-12)
+    with pytest.raises(ValueError, match=r"vector of shape \(5,\), expected \(263,\)"):
+        objective(start[:5])

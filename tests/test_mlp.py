@@ -14,10 +14,11 @@ from sklearn.datasets import load_iris, make_multilabel_classification, make_reg
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import LabelBinarizer, StandardScaler
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, _training
+from fastbp._classifier import binarizer_of
 from fastbp._engine import Network
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -104,6 +105,18 @@ def test_three_classes():
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     assert (model.n_outputs_, model.out_activation_) == (3, "softmax")
     assert np.array_equal(proba.argmax(axis=1), model.predict(IRIS))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint16, bool, np.float64, str])
+@pytest.mark.parametrize("n_classes", [1, 2, 3])
+def test_the_labels_are_known_as_scikit_learns_binarizer_knows_them(dtype, n_classes):
+    y = (np.arange(30) * 7 % n_classes).astype(dtype)
+    ours, theirs = vars(binarizer_of(y)), vars(LabelBinarizer().fit(y))
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert np.array_equal(ours[name], value), name
+        assert type(ours[name]) is type(value), name
+    assert ours["classes_"].dtype == theirs["classes_"].dtype
 
 
 @pytest.mark.parametrize("as_sparse", [False, True])

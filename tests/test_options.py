@@ -49,6 +49,20 @@ ADDED_TO = {
 }
 
 
+def test_a_subclass_may_add_a_parameter():
+    class Named(MLPClassifier):
+        _parameter_constraints = {**MLPClassifier._parameter_constraints, "name": [str]}  # noqa: RUF012
+
+        def __init__(self, name="", max_iter=3):
+            super().__init__(max_iter=max_iter)
+            self.name = name
+
+    assert Named("fine").fit(IRIS, SPECIES).n_iter_ == 3
+    for wrong in ({"name": 5}, {"max_iter": 0}):
+        with pytest.raises(ValueError, match=f"The {next(iter(wrong))!r} parameter of Named must be "):
+            Named(**wrong).fit(IRIS, SPECIES)
+
+
 def test_the_parameters_that_are_added(Estimator):
     theirs = inspect.signature(getattr(sklearn.neural_network, Estimator.__name__)).parameters
     ours = inspect.signature(Estimator).parameters

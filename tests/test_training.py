@@ -1,5 +1,6 @@
 """Epochs, learning rates and stopping, with a network that reports the losses it is told to."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -56,7 +57,7 @@ class ScriptedNetwork:
         if self.epoch == self.interrupt_after:
             raise KeyboardInterrupt
         self.epoch += 1
-        self.orders.append(order)
+        self.orders.append(copy.copy(order))
         self.rates.append(learning_rate)
         self.deadlines.append(deadline)
         n_rows = len(X) if order is None else len(order)

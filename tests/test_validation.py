@@ -312,3 +312,18 @@ def test_the_model_in_a_callback_knows_its_history():
     seen = []
     MLPClassifier(max_iter=3, callbacks=lambda epoch: seen.append(epoch.model.loss_curve_[:])).fit(X, y)
     assert [len(curve) for curve in seen] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["two", "three", "one", "labels", "squared error"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_score_is_accuracy_score(kind, weighted):
+    """The same number, though scikit-learn's function is not called in each epoch."""
+    y = {"two": SPECIES > 1, "three": SPECIES, "one": SPECIES * 0, "squared error": SPECIES}.get(
+        kind, np.column_stack([SPECIES == 0, SPECIES > 0]).astype(int)
+    )
+    loss = "squared_error" if kind == "squared error" else "log_loss"
+    weight = np.linspace(0.1, 2, len(y)) if weighted else None
+    model = MLPClassifier(5, loss=loss, max_iter=4, learning_rate_init=0.02, random_state=0)
+    model.fit(IRIS, y, X_val=IRIS, y_val=y, sample_weight_val=weight)
+    assert model.validation_scores_[-1] == accuracy_score(y, model.predict(IRIS), sample_weight=weight)
+    assert kind == "one" or 0 < model.validation_scores_[-1] < 1
