@@ -41,6 +41,22 @@ class NetworkPool:
             self._idle.append(((architecture, settings), network))
 
 
+class Unpacked:
+    """An attribute of a fitted network that is unpacked when it is first asked for; then the instance has its own."""
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, model, owner=None):
+        if model is None:
+            return self
+        model._unpack()
+        try:
+            return vars(model)[self._name]
+        except KeyError:
+            raise AttributeError(f"{type(model).__name__!r} object has no attribute {self._name!r}") from None
+
+
 class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The forward pass through coefs_ and intercepts_, up to any layer, and back to the inputs.
 
@@ -53,13 +69,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     # ---- the weights
 
-    def __getattr__(self, name):
-        if name in ("coefs_", "intercepts_"):
-            self._unpack()
-        try:
-            return vars(self)[name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+    coefs_, intercepts_ = Unpacked(), Unpacked()
 
     def __getstate__(self):
         self._unpack()
