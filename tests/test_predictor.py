@@ -236,7 +236,7 @@ def test_wrong_types(rows):
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
 def test_sparse(kind):
-    with pytest.raises(TypeError, match="got a sparse .*toarray"):
+    with pytest.raises(TypeError, match=r"got a sparse .*toarray"):
         fitted().predictor()(kind(X))
 
 
