@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from fastbp._callbacks import Epoch
     from fastbp._config import show_config
     from fastbp._convert import from_sklearn
+    from fastbp._predictor import Predictor
     from fastbp.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
     "Epoch",
     "MLPClassifier",
     "MLPRegressor",
+    "Predictor",
     "__version__",
     "backprop",
     "from_sklearn",
@@ -27,6 +29,7 @@ _HOME = {
     "Epoch": "fastbp._callbacks",
     "MLPClassifier": "fastbp.mlp",
     "MLPRegressor": "fastbp.mlp",
+    "Predictor": "fastbp._predictor",
     "backprop": "fastbp._backprop",
     "from_sklearn": "fastbp._convert",
     "show_config": "fastbp._config",

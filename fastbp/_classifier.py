@@ -195,7 +195,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         """
-        return self._decode(self._outputs(X))
+        self._check_is_fitted()
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return self._decode(self._answer(X))
+        return self.classes_.take(self._answer(X, form="classes"), mode="clip")
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the probability of each class.
@@ -210,14 +213,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probabilities : ndarray of shape (n_samples, n_classes)
             Columns as in `classes_`; rows sum to 1, except for multilabel targets.
         """
-        outputs = self._outputs(X)
-        if self.n_outputs_ == 1:
-            return np.hstack([1 - outputs, outputs])
-        if self.out_activation_ == "logistic" and self._label_binarizer.y_type_ == "multiclass":
-            # one output per class, none of which knows of the others; all of them may have vanished
-            outputs = np.maximum(outputs, np.finfo(outputs.dtype).tiny)
-            outputs /= outputs.sum(axis=1, keepdims=True)
-        return outputs
+        self._check_is_fitted()
+        return self._answer(X, form=self._form())
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the logarithm of `predict_proba`.
@@ -231,7 +228,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
         """
-        return np.log(self.predict_proba(X))
+        probabilities = self.predict_proba(X)
+        return np.log(probabilities, out=probabilities)
 
     # ---- what BaseMLP asks of targets
 
@@ -277,6 +275,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self._class_weights is None:
             return None
         return self._class_weights[np.searchsorted(self.classes_, y)]
+
+    def _form(self):
+        if self.n_outputs_ == 1:
+            return "two_columns"
+        # one logistic output per class: none of them knows of the others
+        alone = self.out_activation_ == "logistic" and self._label_binarizer.y_type_ == "multiclass"
+        return "shares" if alone else "plain"
 
     def _decode(self, outputs):
         return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)

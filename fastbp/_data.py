@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array, issparse
 from sklearn.base import is_regressor
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 
@@ -30,9 +30,18 @@ def working_dtype(asked, dtype):
     return np.dtype(np.float32 if dtype == np.float32 else np.float64)
 
 
-def check_X(model, X):
-    """Validate X of a fitted model."""
-    return _for_network(_check(model, X, reset=False))
+def check_X(model, X, finite=True):
+    """Validate X of a fitted model; with finite=False the caller sees to that of a dense X."""
+    as_it_is = type(X) is np.ndarray and X.dtype.char in "fd" and X.dtype.isnative and X.ndim == 2 and len(X)
+    if as_it_is and not finite and X.shape[1] == model.n_features_in_ and not hasattr(model, "feature_names_in_"):
+        return _for_network(X)  # what scikit-learn would find, in a hundredth of the time
+    return _for_network(_check(model, X, reset=False, ensure_all_finite=finite or issparse(X)))
+
+
+def refuse_not_finite(model, X, dtype):
+    """Raise what scikit-learn does for a dense X that is not finite in `dtype`, unless it is told to assume so."""
+    assert_all_finite(X, estimator_name=type(model).__name__, input_name="X")
+    check_range(X, dtype, "X")
 
 
 def check_X_y(model, X, y, reset):

@@ -8,7 +8,8 @@ import numpy as np
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 
-from fastbp._memory cimport KEEP_NOTHING, Inputs, Workspace, inputs_of
+from fastbp._answer cimport CLASSES, Answer, columns_of, form_named
+from fastbp._memory cimport Inputs, Workspace, inputs_of
 from fastbp._openmp cimport omp_get_max_threads, omp_get_wtime
 from fastbp._passes cimport Passes
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, UPDATE, Job
@@ -18,8 +19,6 @@ from fastbp._pace import Pace
 
 cnp.import_array()
 
-# Rows of a block of predictions: its activations stay in L2 through all layers.
-cdef ptrdiff_t PREDICT_ROWS = 96
 # Rows of a block in which losses and input gradients are computed: enough for several threads.
 cdef ptrdiff_t EVALUATED_ROWS = 1024
 
@@ -56,7 +55,6 @@ cdef class Network(Passes):
         Of the loss: see fb_output in csrc/fastbp.h.
     """
 
-    cdef Workspace spare  # of the last prediction
     cdef Workspace judged  # of the last evaluation
     cdef public object solver_in_it  # a reference to whose state the optimizer's is, or None
 
@@ -184,26 +182,23 @@ cdef class Network(Passes):
                 gradients[at, i] = self.unpack_rows(rows, rows.delta[0], 0)[:n]
         return gradients if output is None else gradients[:, 0]
 
-    def predict(self, X, layer=None, raw=False):
-        """a[layer] of the rows of X; layer None is the last, L, and with `raw` its z."""
-        cdef ptrdiff_t n, block, l = self.L if layer is None else layer
+    def predict(self, X, layer=None, raw=False, form="plain", check_finite=False):
+        """a[layer] of the rows of X; layer None is the last, L, and with `raw` its z.
+
+        `form` is "plain", or what is made of the outputs: see Form in _answer.pxd. With `check_finite`, None is
+        returned for a dense X that is not finite in the network's precision.
+        """
+        cdef Answer answer
+        cdef Inputs inputs
         self.check_X(X)
-        if not 1 <= l <= self.L:
+        inputs = inputs_of(X)
+        answer.l, answer.raw, answer.form, answer.checks = layer or self.L, raw, form_named(form), check_finite
+        if layer is not None and not 1 <= layer <= self.L:
             raise ValueError(f"got layer {layer}, expected 1 to {self.L}.")
-        n = X.shape[0]
-        a = np.empty((n, self.sizes[l]), self.dtype)
-        cdef Inputs inputs = inputs_of(X)
-        cdef int n_threads = self.worthwhile_threads(self.flops(n, False, inputs.density))
-        block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
-        # Taken, not shared: another thread that predicts meanwhile makes its own.
-        cdef Workspace rows = self.spare
-        self.spare = None
-        if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != inputs.sparse:
-            rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
-                                      inputs.sparse))
-        self.predict_rows(rows, &inputs, n, block, n_threads, l, raw, <char *> cnp.PyArray_DATA(a))
-        self.spare = rows
-        return a
+        shape = X.shape[0], columns_of(answer.form, self.layer[answer.l].n_out)
+        a = np.empty(shape, self.dtype) if answer.form != CLASSES else np.empty(shape[0], np.int64)
+        answer.rows = <char *> cnp.PyArray_DATA(a)
+        return a if self.answer(&inputs, X.shape[0], &answer) else None
 
     def is_finite(self):
         """Whether all parameters are: the sums of their squares tell, unless these overflow."""

@@ -72,6 +72,10 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         """Return the weight of each row that its target gives it, or None."""
 
     @abstractmethod
+    def _form(self):
+        """Return the form (see _answer.pxd) in which the outputs are shown."""
+
+    @abstractmethod
     def _decode(self, outputs):
         """Return predictions in the form of y."""
 

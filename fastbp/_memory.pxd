@@ -45,4 +45,5 @@ cdef class Workspace:
 cdef ptrdiff_t panels(ptrdiff_t columns, ptrdiff_t itemsize) noexcept nogil
 cdef ptrdiff_t loss_scratch_lines(ptrdiff_t n_out) noexcept nogil
 cdef fb_rows rows_of(object X) except *
+cdef bint is_native(object X) noexcept
 cdef Inputs inputs_of(object X) except *

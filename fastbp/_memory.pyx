@@ -48,15 +48,21 @@ cdef ptrdiff_t loss_scratch_lines(ptrdiff_t n_out) noexcept nogil:
 cdef fb_rows rows_of(object X) except *:
     """X as the kernels see it; X must outlive the result."""
     cdef fb_rows rows
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype not in (np.float32, np.float64) or not X.flags.aligned:
+    if not is_native(X) or cnp.PyArray_NDIM(<cnp.ndarray> X) != 2:
         raise TypeError("expected a 2-D float32 or float64 array in native, aligned memory: "
                         "use numpy.asarray(X, dtype=float).")
-    rows.data = <const char *> cnp.PyArray_DATA(X)
-    rows.row_stride = X.strides[0]
-    rows.column_stride = X.strides[1]
-    rows.n_columns = X.shape[1]
-    rows.is_float64 = X.dtype == np.float64
+    rows.data = <const char *> cnp.PyArray_DATA(<cnp.ndarray> X)
+    rows.row_stride = cnp.PyArray_STRIDE(<cnp.ndarray> X, 0)
+    rows.column_stride = cnp.PyArray_STRIDE(<cnp.ndarray> X, 1)
+    rows.n_columns = cnp.PyArray_DIM(<cnp.ndarray> X, 1)
+    rows.is_float64 = cnp.PyArray_TYPE(<cnp.ndarray> X) == cnp.NPY_DOUBLE
     return rows
+
+
+cdef bint is_native(object X) noexcept:
+    """Whether X is an array of float32 or float64 in native, aligned memory."""
+    return (cnp.PyArray_Check(X) and cnp.PyArray_TYPE(<cnp.ndarray> X) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
+            and cnp.PyArray_ISALIGNED(<cnp.ndarray> X) and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray> X))
 
 
 cdef Inputs inputs_of(object X) except *:

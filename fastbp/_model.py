@@ -7,14 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from fastbp._data import check_range, check_X, check_X_y, working_dtype
+from fastbp._data import check_range, check_X, check_X_y, refuse_not_finite, working_dtype
 from fastbp._engine import Network
 from fastbp._options import activations
+from fastbp._predictor import Predictor
 from fastbp._threads import effective_n_threads
 
 
@@ -124,12 +126,17 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             pool = self._networks = NetworkPool()  # which no copy of the model has
         pool.give(*design, network)
 
-    def _inputs(self, X):
-        """Return X as the network takes it, and the precision that it asks for."""
-        check_is_fitted(self)
-        X = check_X(self, X)
+    def _check_is_fitted(self):
+        if not self.__sklearn_is_fitted__():  # the check itself takes longer than a small prediction
+            check_is_fitted(self)
+
+    def _inputs(self, X, finite=True):
+        """Return X as the network takes it, and the precision that it asks for; finite=False: a dense X unread."""
+        self._check_is_fitted()
+        X = check_X(self, X, finite)
         dtype = working_dtype(self.dtype, np.result_type(X.dtype, self._weights_dtype()))
-        check_range(X, dtype, "X")
+        if finite or issparse(X):
+            check_range(X, dtype, "X")
         return X, dtype
 
     def _view(self, coefs, intercepts):
@@ -140,7 +147,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _network_and_data(self, X, y, sample_weight, loss):
         """For `backprop`: a network to keep that holds coefs_ and intercepts_, and the data as it takes them."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         X, y = check_X_y(self, X, y, reset=False)
         dtype = working_dtype(self.dtype, self._weights_dtype())
         rows = self._rows(X, y, sample_weight, dtype)
@@ -155,11 +162,47 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     # ---- what it computes
 
-    def _outputs(self, X):
-        """Return the activations of the output layer, (n_samples, n_outputs)."""
-        X, dtype = self._inputs(X)
+    def _answer(self, X, layer=None, form="plain"):
+        """Return the activations of a layer, None for the last, or what the network makes of them.
+
+        A dense X is read once: the network sees, row by row, whether it is finite.
+        """
+        X, dtype = self._inputs(X, finite=False)
         with self._network(dtype) as network:
-            return network.predict(X)
+            a = network.predict(X, layer=layer, form=form, check_finite=True)
+            if a is None:
+                refuse_not_finite(self, X, dtype)
+                a = network.predict(X, layer=layer, form=form)
+            return a
+
+    def predictor(self) -> Predictor:
+        """Return an immutable object for serving: called with one row or many, it answers without ceremony.
+
+        It keeps the weights as they are now, in their precision (or `dtype`), and `n_threads`.
+
+        Returns
+        -------
+        predictor : Predictor
+            ``predictor(X)`` is what `predict_proba` of a classifier and `predict` of a regressor return, for X of shape
+            (n_features,) or (n_rows, n_features); ``predictor.classes_`` are the labels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastbp import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier(max_iter=500, random_state=0).fit(X, y)
+        >>> predictor = model.predictor()
+        >>> bool((predictor(X) == model.predict_proba(X)).all())
+        True
+        >>> predictor(X[0]).shape
+        (3,)
+        """
+        self._check_is_fitted()
+        sizes, hidden, output, _, dtype = self._architecture(working_dtype(self.dtype, self._weights_dtype()))
+        form, classes = self._form(), getattr(self, "classes_", None)
+        architecture = sizes, hidden, output, dtype
+        return Predictor(architecture, self.coefs_, self.intercepts_, form, self._loss.sorts, self.n_threads, classes)
 
     def transform(self, X: ArrayLike, layer: int = -1) -> np.ndarray:
         """Return the activations of a hidden layer: features that the network has learned.
@@ -187,16 +230,14 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         >>> model.transform(X, layer=0).shape
         (150, 20)
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         n_hidden, layer = self._n_hidden(), index(layer)
         if not -n_hidden <= layer < n_hidden:
             raise ValueError(f"got layer={layer}, expected a hidden layer, {-n_hidden} to {n_hidden - 1}.")
         is_last = layer in (-1, n_hidden - 1)
         if not is_last and _get_output_config("transform", self)["dense"] != "default":
             raise ValueError(f"set_output names columns of the last hidden layer, got layer={layer}. Leave layer=-1.")
-        X, dtype = self._inputs(X)
-        with self._network(dtype) as network:
-            return network.predict(X, layer=layer % n_hidden + 1)
+        return self._answer(X, layer=layer % n_hidden + 1)
 
     def input_gradients(self, X: ArrayLike, output: int | None = None, *, raw: bool = False) -> np.ndarray:
         """Return the derivatives of the outputs with respect to the inputs: what each row's prediction hangs on.

@@ -1,5 +1,6 @@
 # The passes of a batch for a caller with NumPy arrays.
-from fastbp._memory cimport Workspace
+from fastbp._answer cimport Answer
+from fastbp._memory cimport Inputs, Workspace
 from fastbp._phases cimport Job
 from fastbp._team cimport Team
 
@@ -7,7 +8,9 @@ from fastbp._team cimport Team
 cdef class Passes(Team):
     cdef Workspace workspace  # of the last batch size
     cdef object pace
+    cdef Workspace spare  # of the last answer
 
+    cdef bint answer(self, const Inputs *X, ptrdiff_t n, Answer *answer) except -1
     cdef batches(self, Job *job, arrays, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts)
     cdef gradient_pass(self, Job *job, arrays, Workspace rows, int n_threads)
     cdef seed(self, Workspace rows, ptrdiff_t n, ptrdiff_t j, bint raw)

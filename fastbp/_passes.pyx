@@ -5,14 +5,18 @@ import numpy as np
 cimport numpy as cnp
 from libc.stdint cimport INT32_MAX, int64_t
 
+from fastbp._answer cimport Answer
 from fastbp._kernels cimport FB_LINE, FB_SOFTMAX, fb_rows
-from fastbp._memory cimport Workspace, inputs_of, panels, rows_of
+from fastbp._memory cimport KEEP_NOTHING, Inputs, Workspace, inputs_of, panels, rows_of
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, Job
 from fastbp._team cimport Team
 
 from fastbp._pace import Pace
 
 cnp.import_array()
+
+# Rows of a block of predictions: its activations stay in L2 through all layers.
+cdef ptrdiff_t PREDICT_ROWS = 96
 
 
 cdef check_order(const int64_t *order, ptrdiff_t n, ptrdiff_t n_samples):
@@ -59,6 +63,21 @@ cdef class Passes(Team):
             rows.losses[s] = losses[s]
         delta_rows = rows_of(delta)
         self.k.gather(&delta_rows, NULL, 0, n, rows.delta[self.L], rows.ld)
+
+    cdef bint answer(self, const Inputs *X, ptrdiff_t n, Answer *answer) except -1:
+        """What is asked of n rows of X; False if they should be finite and are not."""
+        cdef int n_threads = self.worthwhile_threads(self.flops(n, False, X.density))
+        cdef ptrdiff_t block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
+        # Taken, not shared: another thread that asks meanwhile makes its own.
+        cdef Workspace rows = self.spare
+        self.spare = None
+        if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != X.sparse:
+            rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
+                                      X.sparse))
+        answer.refused = False
+        self.predict_rows(rows, X, n, block, n_threads, answer)
+        self.spare = rows
+        return not answer.refused
 
     cdef gradient_pass(self, Job *job, arrays, Workspace rows, int n_threads):
         """All rows forward and back as one batch; the gradient is left in dW and db."""

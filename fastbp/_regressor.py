@@ -169,7 +169,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Of the precision of the model; a column for each of a list of quantiles, ascending in each row.
         """
-        return self._decode(self._outputs(X))
+        return self._decode(self._answer(X))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R2 of the predictions; for a list of quantiles, the mean of their D2 pinball scores.
@@ -205,9 +205,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _target_weight(self, y):
         return None
 
+    def _form(self):
+        return "plain"
+
     def _decode(self, outputs):
         if self._loss.sorts:
-            return np.sort(outputs, axis=1)
+            outputs.sort(axis=1)
+            return outputs
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
     def _score_outputs(self, rows, outputs):

@@ -6,8 +6,9 @@ has a third and a fourth.
 
 from cython.parallel cimport parallel, prange, threadid
 
+from fastbp._answer cimport Answer, is_finite, write_answer
 from fastbp._kernels cimport FB_LINE, fb_dropout
-from fastbp._memory cimport Inputs, Workspace
+from fastbp._memory cimport Inputs, Workspace, panels
 from fastbp._openmp cimport omp_barrier, omp_get_wtime
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
@@ -48,6 +49,10 @@ cdef class Team(Phases):
 
     cdef int worthwhile_threads(self, double flops) noexcept nogil:
         return max(1, <int> min(flops / WORK_PER_THREAD, <double> self._n_threads))
+
+    cdef bint is_brief(self, double flops) noexcept nogil:
+        """Too little work for a second thread, and to let another one of Python's run meanwhile."""
+        return flops < 2 * WORK_PER_THREAD
 
     cdef ptrdiff_t _count_shards(self, ptrdiff_t n, int n_threads) noexcept nogil:
         """Shards of a batch: a multiple of the threads, of SHARD_ROWS at most."""
@@ -114,24 +119,31 @@ cdef class Team(Phases):
                     omp_barrier()
 
     cdef void predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
-                           ptrdiff_t l, bint raw, char *out) noexcept:
-        """a[l], or z[l], of n rows of X into `out`, each thread `block` of them at a time in its part of `rows`."""
+                           Answer *answer) noexcept:
+        """What is asked of n rows of X, each thread `block` of them at a time in its part of `rows`."""
         cdef ptrdiff_t i, n_blocks = (n + block - 1) // block
+        if self.is_brief(self.flops(n, False, X.density)):
+            for i in range(n_blocks):
+                self._predict_block(rows, X, i * block, min(block, n - i * block), 0, 0, answer)
+            return
         with nogil, parallel(num_threads=n_threads):
-            for i in prange(n_blocks, schedule="static"):
+            for i in prange(n_blocks, schedule="dynamic"):
                 self._predict_block(rows, X, i * block, min(block, n - i * block), threadid() * block * FB_LINE,
-                                    threadid(), l, raw, out)
+                                    threadid(), answer)
 
     cdef void _predict_block(self, Workspace rows, const Inputs *X, ptrdiff_t first, ptrdiff_t n, ptrdiff_t at,
-                             int thread, ptrdiff_t l, bint raw, char *out) noexcept nogil:
+                             int thread, Answer *answer) noexcept nogil:
         """Rows first.. of X forward, in the thread's part of the workspace, `at` bytes on."""
-        cdef ptrdiff_t i, n_out = self.layer[l].n_out
+        cdef ptrdiff_t i, l = answer.l
         cdef fb_dropout drop
         drop.rate = 0
         self.first_layer(rows, X, NULL, first, &drop, 0, at, n)
+        if answer.checks and not X.sparse and not is_finite(rows, at, n, panels(self.layer[1].n_in, self.itemsize),
+                                                            self.itemsize):
+            answer.refused = True
         for i in range(2, l + 1):
             self.k.forward(&self.layer[i], rows.a[i - 1] + at, rows.z[i] + at, rows.a[i] + at, n, rows.ld)  # F
-        if l == self.L and not raw:
+        if l == self.L and not answer.raw:
             self.k.output(&self.out, rows.z[l] + at, rows.a[l] + at, rows.scratch + thread * rows.n_scratch * FB_LINE,
                           n, rows.ld)
-        self.k.scatter(rows.a[l] + at, n, n_out, rows.ld, out + first * n_out * self.itemsize)
+        write_answer(self.k, answer, rows.a[l] + at, rows.ld, first, n, self.layer[l].n_out, self.itemsize)

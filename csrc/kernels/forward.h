@@ -25,7 +25,7 @@ static void forward_narrow(const fb_layer *layer, const real *a_prev, real *z, p
 
 static void forward(const fb_layer *layer, const real *a_prev, real *z, real *a, ptrdiff_t n, ptrdiff_t ld)
 {
-    if (layer->n_out <= NARROW) {
+    if (layer->n_out <= NARROW && n > 1) {
         for (ptrdiff_t s = 0; s < n; s += PANEL)
             forward_narrow(layer, a_prev + s * PANEL, z + s * PANEL, n - s < PANEL ? n - s : PANEL, ld);
         activate(layer->activation, z, a, n * PANEL);
@@ -36,7 +36,7 @@ static void forward(const fb_layer *layer, const real *a_prev, real *z, real *a,
     for (ptrdiff_t k = 0, k_end; k < K; k = k_end) { /* by blocks if far, so that a_prev, too, stays near */
         k_end = block_end(k, K, far ? K_BLOCK : K);
         for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
-            panels = next_part(n_panels - j, MAX_PANELS);
+            panels = next_part(n_panels - j, n > 1 ? MAX_PANELS : ROW_PANELS);
             const product p = {.A = a_prev, .A_ld = ld, .B = (const real *)layer->Wt + j * K * PANEL, .B_panel = K * PANEL,
                                .start = (const real *)layer->b + j * PANEL, .start_panel = PANEL, .C = z + j * ld * PANEL,
                                .C_panel = ld * PANEL, .rows = n, .far = far};

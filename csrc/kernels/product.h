@@ -32,11 +32,11 @@ FB_INLINE ptrdiff_t next_part(ptrdiff_t remaining, ptrdiff_t most)
 }
 
 /* acc[r][.] += A[r row_step + k k_step] B[k][.] for k < K */
-FB_INLINE void chain(int rows, int panels, vec acc[][MAX_PANELS * VECS], const real *A, ptrdiff_t row_step, ptrdiff_t k_step,
+FB_INLINE void chain(int rows, int panels, vec acc[][ROW_PANELS * VECS], const real *A, ptrdiff_t row_step, ptrdiff_t k_step,
                      const real *B, ptrdiff_t B_panel, ptrdiff_t K)
 {
     for (ptrdiff_t k = 0; k < K; k++) {
-        vec line[MAX_PANELS * VECS];
+        vec line[ROW_PANELS * VECS];
         FB_UNROLL for (int v = 0; v < panels * VECS; v++)
             line[v] = v_load(B + v / VECS * B_panel + k * PANEL + v % VECS * LANES);
         FB_UNROLL for (int r = 0; r < rows; r++) {
@@ -49,7 +49,7 @@ FB_INLINE void chain(int rows, int panels, vec acc[][MAX_PANELS * VECS], const r
 /* Rows r0.. and lines k0..k1 of the product. by_rows: A lies in panels along k (F, BP2); else along r (BP4). */
 FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff_t r0, ptrdiff_t k0, ptrdiff_t k1)
 {
-    vec acc[MAX_ROWS][MAX_PANELS * VECS];
+    vec acc[MAX_ROWS][ROW_PANELS * VECS];
     const int first = k0 == 0;
     const real *start = first ? p->start + r0 * p->start_row : p->C + r0 * PANEL;
     const ptrdiff_t start_row = first ? p->start_row : PANEL, start_panel = first ? p->start_panel : p->C_panel;
@@ -71,7 +71,7 @@ FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff
             v_store(C + v / VECS * p->C_panel + r * PANEL + v % VECS * LANES, acc[r][v]);
 }
 
-/* Lines k0..k1 of the product, for `panels` <= MAX_PANELS panels of B and C. */
+/* Lines k0..k1 of the product, for `panels` <= MAX_PANELS panels of B and C; of a single row, ROW_PANELS. */
 FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1)
 {
     const ptrdiff_t most_rows = TILE_ROWS[panels];

@@ -107,7 +107,7 @@ static void gradient_sparse(const real *delta, const fb_sorted *X, ptrdiff_t pan
                             int by_inputs, real *dW)
 {
     real sums[PANEL * PANEL], *lines = by_inputs ? dW : sums; /* of outputs, one for each input */
-    memset(lines, 0, (size_t)n_inputs * FB_LINE);
+    memset(lines, 0, (size_t)(by_inputs ? n_inputs : PANEL) * FB_LINE);
     for (ptrdiff_t part = 0; part < X->n_parts; part++) {
         const int64_t *starts = X->starts + part * (X->n_panels + 2) + panel;
         for (const fb_entry *e = X->entries + starts[0]; e < X->entries + starts[1]; e++) {

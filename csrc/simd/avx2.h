@@ -15,10 +15,11 @@ typedef __m256d vec;
 #define SET_INT(b) _mm256_set1_epi64x((int64_t)(b))
 #endif
 typedef vec mask;
-enum { LANES = 32 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 1, MAX_ROWS = 6 };
-/* 6 rows x 1 panel: 12 accumulators, 2 of the panel, 1 broadcast: 15 of 16 registers. */
-#define TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
-static const int TILE_ROWS[] = {0, 6};
+enum { LANES = 32 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 1, ROW_PANELS = 4, MAX_ROWS = 6 };
+/* 6 rows x 1 panel: 12 accumulators, 2 of the panel, 1 broadcast: 15 of 16 registers.
+ * A single row: up to 4 panels, 8 chains of fma, as many as are under way at once. */
+#define TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(1, 3) X(1, 4)
+static const int TILE_ROWS[] = {0, 6, 1, 1, 1};
 
 #include "x86.h"
 

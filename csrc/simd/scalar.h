@@ -3,7 +3,7 @@
 
 typedef real vec;
 typedef int mask;
-enum { LANES = 1, VECS = PANEL / LANES, MAX_PANELS = 1, MAX_ROWS = 1 };
+enum { LANES = 1, VECS = PANEL / LANES, MAX_PANELS = 1, ROW_PANELS = 1, MAX_ROWS = 1 };
 #define TILES(X) X(1, 1)
 static const int TILE_ROWS[] = {0, 1};
 

@@ -113,7 +113,7 @@ static real quarter(void) { return (real)below(5) / 4; }
 static real weight(void) { return (real)(1 + below(8)) / 4; }
 
 /* Lines of FB_LINE bytes for one case. */
-static _Alignas(FB_LINE) real pool[1 << 20];
+static _Alignas(FB_LINE) real pool[1 << 21];
 static size_t used;
 
 static real *take(ptrdiff_t lines, generator draw)
@@ -163,7 +163,7 @@ static void each_shape(void (*product)(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_
 {
     static const ptrdiff_t WIDTHS[] = {7, 10, 31, 33, 64}; /* 1, 2, 3, 4 panels at a time, in either precision */
     static const ptrdiff_t LONG[][3] = {{31, 300, 33}, {31, 300, 5}, {31, 33, 300}, {300, 31, 10},
-                                        {300, 33, 100}, {7, 191, 17}, {7, 192, 17}, {7, 193, 17}};
+                                        {300, 33, 100}, {9, 601, 701}, {9, 701, 601}, {7, 191, 17}, {7, 192, 17}, {7, 193, 17}};
     for (int i = 0; i < N_SIZES; i++)
         for (int j = 0; j < N_SIZES; j++)
             for (int k = 0; k < N_SIZES; k++) product(SIZES[i], SIZES[j], SIZES[k]);
@@ -391,10 +391,12 @@ static void dropout_case(ptrdiff_t n, ptrdiff_t columns)
 static void run_dropout(void) { each_pair(dropout_case); }
 
 /* (n, n_in) in CSR, of either precision and type of index; in some rows nothing, in some everything. */
+enum { ROWS = 300, COLUMNS = 701 }; /* of each_shape, at most */
+
 static fb_csr take_csr(ptrdiff_t n, ptrdiff_t n_in)
 {
-    static double values[300 * 300];
-    static int64_t columns[300 * 300], starts[301];
+    static double values[ROWS * COLUMNS];
+    static int64_t columns[ROWS * COLUMNS], starts[ROWS + 1];
     const fb_csr X = {.values = values, .columns = columns, .starts = starts, .is_float64 = (int)below(2),
                       .is_int64 = (int)below(2)};
     ptrdiff_t count = 0;
@@ -423,13 +425,12 @@ static fb_csr take_csr(ptrdiff_t n, ptrdiff_t n_in)
 static void sparse_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
 {
     begin_case();
-    static fb_entry entries[300 * 4 * PANEL];
-    enum { FIRST = 1 };
+    enum { FIRST = 1, PARTS = 3 };
     const fb_csr X = take_csr(n, n_in);
     const fb_dropout dropout = {.seed = next(), .step = next(), .rate = 0.25}, *drop = below(2) ? &dropout : NULL;
-    const ptrdiff_t ld = n + GAP, rows = panels(n_out) * PANEL, tile = (1 + below(4)) * PANEL;
-    int64_t order[300 + FIRST], positions[300];
-    for (ptrdiff_t s = 0; s < n; s++) order[s + FIRST] = below(n), positions[s] = -1;
+    const ptrdiff_t ld = n + GAP, rows = panels(n_out) * PANEL, n_panels = panels(n_in);
+    int64_t order[ROWS + FIRST];
+    for (ptrdiff_t s = 0; s < n; s++) order[s + FIRST] = below(n);
     fb_layer layer = take_layer(n_in, n_out);
     layer.activation = any_activation();
     real *z = take_matrix(n_out, ld), *a = below(2) ? z : take_matrix(n_out, ld), *dW = take_matrix(n_in, rows);
@@ -437,13 +438,18 @@ static void sparse_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
     see_matrix(z, n, n_out, ld);
     see_matrix(a, n, n_out, ld);
     const real *delta = take_matrix(n_out, ld);
-    for (ptrdiff_t k = 0; k < n_in; k += tile) {
-        const ptrdiff_t n_columns = n_in - k < tile ? n_in - k : tile;
-        const ptrdiff_t count = K->collect(&X, order, FIRST, drop, n, k, n_columns, positions, entries);
-        for (ptrdiff_t j = 0; j < n_out; j += PANEL)
-            K->gradient_sparse(delta + j * ld, entries, count, n_out - j < PANEL ? n_out - j : PANEL, n_columns,
-                               dW + k * rows + j * PANEL, rows);
-    }
+    static fb_entry entries[ROWS * COLUMNS];
+    static int64_t starts[PARTS * (COLUMNS + 2)];
+    const fb_sorted sorted = {.entries = entries, .starts = starts, .n_parts = 1 + below(PARTS), .n_panels = n_panels};
+    for (ptrdiff_t part = 0; part < sorted.n_parts; part++) K->sort_entries(&X, order, FIRST, drop, n, part, &sorted);
+    for (ptrdiff_t k = 0; k < n_in; k += PANEL)
+        for (ptrdiff_t j = 0; j < n_out; j += PANEL) {
+            real by_inputs[PANEL * PANEL];
+            const ptrdiff_t n_outputs = n_out - j < PANEL ? n_out - j : PANEL, n_inputs = n_in - k < PANEL ? n_in - k : PANEL;
+            K->gradient_sparse(delta + j * ld, &sorted, k / PANEL, n_outputs, n_inputs, 0, dW + k * rows + j * PANEL);
+            K->gradient_sparse(delta + j * ld, &sorted, k / PANEL, n_outputs, n_inputs, 1, by_inputs);
+            see(by_inputs, n_inputs * PANEL);
+        }
     see(dW, panels(n_in) * rows * PANEL);
     end_case(n, n_in, n_out);
 }
@@ -456,7 +462,7 @@ static void update_case(const fb_step *step, int averaged, generator draw, ptrdi
     real *W = take(n + GAP, draw), *dW = take(n, draw), *m = take(n + GAP, draw), *v = take(n + GAP, draw);
     real *average = averaged || step->solver == FB_SCHEDULE_FREE ? take(n + GAP, draw) : NULL;
     for (ptrdiff_t j = 0; j < size; j++) v[j] = v[j] < 0 ? -v[j] : v[j];
-    const double of_gradient = K->gradient_squares(W, dW, n, step), squares = K->update(W, dW, m, v, average, n, step);
+    const double of_gradient = K->gradient_squares(W, dW, n, n <= PANEL, step), squares = K->update(W, dW, m, v, average, n, step);
     see(W, size);
     see(m, size);
     see(v, size);
@@ -484,8 +490,11 @@ static void run_squares(void)
 {
     for (int i = 0; i < N_SIZES; i++) {
         begin_case();
-        const double squares = K->squares(take(SIZES[i], ordinary), SIZES[i]);
-        see_doubles(&squares, 1);
+        const real *W = take(SIZES[i], ordinary);
+        for (int by_inputs = 0; by_inputs <= (SIZES[i] <= PANEL); by_inputs++) {
+            const double squares = K->squares(W, SIZES[i], by_inputs);
+            see_doubles(&squares, 1);
+        }
         end_case(SIZES[i], 0, 0);
     }
 }
