@@ -1,8 +1,11 @@
 """The pictures of a document: step time by net, fraction of peak by width, scaling by threads, latency of rows."""
 
 import matplotlib
+import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy.optimize import isotonic_regression
 
 from benchmarks.progress import time_text
 from benchmarks.report.document import OURS, best_peaks, by_case, columns, fraction_of_peak, records_of
@@ -68,12 +71,11 @@ def step_plot(document):
         times = [r["median"] for r in found.values()]
         axes.plot([min(times), max(times)], [row, row], color="#bbbbbb", linewidth=1, zorder=1)
         if "fastbp" in found:
-            text = time_text(found["fastbp"]["median"]) + "  "
-            axes.annotate(text, (min(times), row), ha="right", va="center", xytext=(-4, 0), textcoords="offset points")
+            name_point(axes, time_text(found["fastbp"]["median"]), (min(times), row), -9, "right")
     for name in columns(records):
         colour, mark = STYLE[name]
         points = [(found[name]["median"], row) for row, found in enumerate(cases.values()) if name in found]
-        size = 75 if name == "fastbp" else 45
+        size = {"o": 75, "P": 65, "X": 65}.get(mark, 45)
         axes.scatter(
             *zip(*points, strict=True), s=size, color=colour, marker=mark, edgecolor="white", zorder=3, label=name
         )
@@ -103,11 +105,11 @@ def sweep_plot(document):
         mine = [r for r in records if r["contestant"] == name]
         lines[name] = [(r["sizes"][0], 100 * fraction_of_peak(r, peaks)) for r in mine]
         draw_line(axes, name, lines[name])
-    label_ends(axes, lines, 100, 5.5)
+    label_ends(axes, lines, 5.5)
     widths = sorted({r["sizes"][0] for r in records})
     axes.set_xscale("log", base=2)
     axes.set_xticks(widths, [str(width) for width in widths])
-    axes.set_xlim(widths[0] * 0.85, widths[-1] * 2.1)
+    axes.set_xlim(widths[0] * 0.85, widths[-1] * 1.9)
     axes.set_ylim(0, 100)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
     axes.grid(visible=False, axis="x")
@@ -134,9 +136,10 @@ def threads_plot(document):
         axes.set_title(net)
         axes.set_xlim(1 - 0.06 * most, most * 1.55)
         axes.set_ylim(0, most * 1.05)
-        label_ends(axes, lines, most * 1.05, 7.5)
+        label_ends(axes, lines, 0.08 * most)
         counts = sorted({n for points in lines.values() for n, _ in points})
         axes.set_xticks(counts, [str(n) for n in counts])
+        axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("threads")
         axes.grid(visible=False, axis="x")
     panels[0].set_ylabel("steps per second,\nfastbp on one thread = 1")
@@ -154,13 +157,7 @@ def latency_plot(document):
         for row, record in enumerate(ranked):
             colour, mark = STYLE[record["contestant"]]
             axes.plot(record["median"], row, color=colour, marker=mark, markersize=9)
-            axes.annotate(
-                time_text(record["median"]),
-                (record["median"], row),
-                xytext=(9, 0),
-                textcoords="offset points",
-                va="center",
-            )
+            name_point(axes, time_text(record["median"]), (record["median"], row), 9, "left")
         axes.set_yticks(range(len(ranked)), [r["contestant"] for r in ranked])
         for label in axes.get_yticklabels():
             label.set_fontweight("bold" if label.get_text() in OURS else "normal")
@@ -178,21 +175,28 @@ def threads_text(n):
     return f"{n} thread{'s' * (n != 1)}"
 
 
+def name_point(axes, text, point, offset, side, colour=INK, **style):
+    """Write beside a point, on white, so that no line runs through the letters."""
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    style |= {"color": colour, "ha": side, "va": "center", "bbox": box, "annotation_clip": False}
+    axes.annotate(text, point, (offset, 0), textcoords="offset points", **style)
+
+
 def draw_line(axes, name, points):
     colour, mark = STYLE[name]
     width = 2.4 if name == "fastbp" else 1.6
     axes.plot(*zip(*points, strict=True), color=colour, marker=mark, linewidth=width, markersize=6, clip_on=False)
 
 
-def label_ends(axes, lines, height, least):
-    """Name each line at its right end; names that would overlap move apart, `least` percent of `height` at least."""
-    gap, at = height * least / 100, -height
-    for name, points in sorted(lines.items(), key=lambda item: item[1][-1][1]):
-        x, y = points[-1]
-        at = max(y, at + gap)
+def label_ends(axes, lines, gap):
+    """Name each line at its right end, in a darker tone; names nearer than `gap` move apart as little as they must."""
+    ends = sorted((points[-1][1], points[-1][0], name) for name, points in lines.items())
+    stack = gap * np.arange(len(ends))
+    heights = stack + np.maximum(isotonic_regression([y for y, _, _ in ends] - stack).x, gap / 2)
+    for (_, x, name), y in zip(ends, heights, strict=True):
         weight = "bold" if name in OURS else "normal"
-        text = {"color": STYLE[name][0], "va": "center", "fontweight": weight}
-        axes.annotate(name, (x, at), xytext=(9, 0), textcoords="offset points", annotation_clip=False, **text)
+        tone = 0.75 * np.array(to_rgb(STYLE[name][0]))
+        name_point(axes, name, (x, y), 10, "left", colour=tone, fontweight=weight)
 
 
 PLOTS = {"step": step_plot, "sweep": sweep_plot, "threads": threads_plot, "latency": latency_plot}
