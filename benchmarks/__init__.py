@@ -1,1 +1,1 @@
-"""fastbp beside textbook loops, NumPy, scikit-learn and PyTorch: `python -m benchmarks`; README.md explains it."""
+"""fastbp beside textbook loops, NumPy, scikit-learn, PyTorch, JAX and onnxruntime; README.md explains it."""

@@ -1,9 +1,10 @@
 """The nets that are measured, what one step of each costs, and the data that it sees."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
+import scipy.sparse
 
 # So small that a net stays near its initial weights however long it is measured: every round does the same work,
 # and no moment of Adam decays into the subnormal numbers, which are slow on many processors.
@@ -12,13 +13,17 @@ LEARNING_RATE = 1e-5
 
 @dataclass(frozen=True)
 class Net:
-    """A net and its batch; written `SIZES:BATCH[:ACTIVATION[:full]]`, where 5x300 in the sizes is 300 five times."""
+    """A net and its batch; written `SIZES:BATCH[:ACTIVATION[:full]]`, where 5x300 in the sizes is 300 five times.
+
+    With a density below 1 its inputs are a CSR matrix.
+    """
 
     sizes: tuple[int, ...]
     batch: int
     activation: str
     full_batch: bool
     text: str = field(compare=False)
+    density: float = 1.0
 
     @classmethod
     def parse(cls, text):
@@ -39,7 +44,8 @@ class Net:
     @property
     def label(self):
         activation = "" if self.activation == "relu" else f" {self.activation}"
-        return f"{self.text.partition(':')[0]}{activation}, {self.batch}{' (full batch)' if self.full_batch else ''}"
+        notes = " (full batch)" * self.full_batch + f" ({self.density:.1%} dense)" * (self.density < 1)
+        return f"{self.text.partition(':')[0]}{activation}, {self.batch}{notes}"
 
     @property
     def output(self):
@@ -52,7 +58,7 @@ class Net:
         return per_layer[0], sum(per_layer)
 
     def flop(self, task):
-        """Floating-point operations of one step: F, BP4 and (but for the first layer) BP2; for predict, F alone."""
+        """Floating-point operations of the products: F, BP4 and (but for the first layer) BP2; for predict, F alone."""
         P_first, P = self.products
         return 2 * self.batch * (P if task == "predict" else 3 * P - P_first)
 
@@ -62,18 +68,27 @@ class Net:
         return 1 if self.full_batch else int(np.clip(2e8 // self.flop("training"), 4, 200))
 
 
-NETS = [
-    Net.parse(text)
-    for text in (
-        "16-32-2:32",
-        "64-100-10:200",
-        "54-256-256-7:256",
-        "784-256-128-10:128",
-        "28-5x300-1:100:tanh",
-        "1024-1024-1024-10:512",
-        "4-32-16-4:10000:tanh:full",
-    )
-]
+def _nets(*texts):
+    return [Net.parse(text) for text in texts]
+
+
+NETS = _nets(
+    "16-32-2:32",
+    "64-100-10:200",
+    "54-256-256-7:256",
+    "784-256-128-10:128",
+    "28-5x300-1:100:tanh",
+    "1024-1024-1024-10:512",
+    "4-32-16-4:10000:tanh:full",
+)
+ODD_NETS = _nets(
+    *(f"{sizes}:{batch}" for sizes in ("17-45-3", "100-100-100-1", "33-129-65-7") for batch in (1, 7, 100, 1000))
+)
+SQUARE_NETS = _nets(*(f"{w}-{w}-{w}:256" for w in (8, 16, 32, 64, 128, 256, 512, 1024, 2048)))
+SCALING_NETS = _nets("64-100-10:200", "784-256-128-10:128", "1024-1024-1024-10:512")
+FORWARD_NET = Net.parse("1024-1024-1024-1024:256")
+GRADIENT_NET = Net.parse("24-8-2:200:tanh:full")
+SPARSE_NET = replace(Net.parse("20000-100-10:200"), density=0.005)
 
 
 class Data:
@@ -87,7 +102,10 @@ class Data:
         rng = np.random.default_rng(seed)
         n = net.batch * net.n_batches
         n_classes = max(2, net.sizes[-1])
-        self.X = rng.standard_normal((n, net.sizes[0])).astype(dtype)
+        if net.density < 1:
+            self.X = scipy.sparse.random(n, net.sizes[0], net.density, "csr", dtype, random_state=seed)
+        else:
+            self.X = rng.standard_normal((n, net.sizes[0])).astype(dtype)
         self.classes = rng.integers(n_classes, size=n)
         self.targets = np.eye(n_classes, dtype=dtype)[self.classes][:, -net.sizes[-1] :].copy()
         self.order = None if net.full_batch else rng.permutation(n)

@@ -5,6 +5,7 @@ import time
 
 ROUNDS = 9
 SETTLE = 0.05  # seconds; the waiting threads of OpenBLAS spin for some 30 ms after a product, on their neighbour's core
+LONG = 0.1  # seconds; a call that takes so long warms itself up
 
 
 def _seconds(call, repeats):
@@ -27,7 +28,8 @@ def repeats_for(call, seconds):
 def alternate(calls, seconds, on_round=lambda round: None):
     """Time `calls` (a dict of functions) in turn, A B C A B C ..., so that a slow minute of the machine hits all alike.
 
-    Each call is measured for about `seconds` in all, in ROUNDS turns; a turn begins with a pause and an untimed call.
+    Each call is measured for about `seconds` in all, in ROUNDS turns; a turn begins with a pause and,
+    unless calls are LONG, an untimed one.
     Returns a dict of lists: the seconds of one call, one value a round.
     """
     repeats = {name: repeats_for(call, seconds / ROUNDS) for name, call in calls.items()}
@@ -39,7 +41,8 @@ def alternate(calls, seconds, on_round=lambda round: None):
             on_round(round)
             for name, call in calls.items():
                 time.sleep(SETTLE)
-                call()
+                if not times[name] or times[name][-1] < LONG:
+                    call()
                 times[name].append(_seconds(call, repeats[name]) / repeats[name])
     finally:
         if gc_was_enabled:
