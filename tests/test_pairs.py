@@ -101,7 +101,7 @@ def check_methods(case, model, precision):
     assert gradients.dtype == precision
     assert np.isfinite(gradients).all()
     passed = backprop(model, X, y, weight)
-    assert as_bytes(passed.a[-1]) == as_bytes(model._outputs(X))
+    assert as_bytes(passed.a[-1]) == as_bytes(model._answer(X))
     assert np.isfinite(passed.loss)
     assert as_bytes(predictions) == as_bytes(pickled(model).predict(sparse_X))
 
