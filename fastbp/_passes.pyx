@@ -17,6 +17,8 @@ cnp.import_array()
 
 # Rows of a block of predictions: its activations stay in L2 through all layers.
 cdef ptrdiff_t PREDICT_ROWS = 96
+# Floating-point operations of a prediction that is so long, some 10 ms, that waiting for a busy core is nothing to it.
+cdef double LONG_ANSWER = 1e9
 
 
 cdef check_order(const int64_t *order, ptrdiff_t n, ptrdiff_t n_samples):
@@ -66,17 +68,25 @@ cdef class Passes(Team):
 
     cdef bint answer(self, const Inputs *X, ptrdiff_t n, Answer *answer) except -1:
         """What is asked of n rows of X; False if they should be finite and are not."""
-        cdef int n_threads = self.worthwhile_threads(self.flops(n, False, X.density))
-        cdef ptrdiff_t block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
-        # Taken, not shared: another thread that asks meanwhile makes its own.
+        cdef double flops = self.flops(n, False, X.density)
+        cdef int n_threads = self.worthwhile_threads(flops)
+        # Both are taken, not shared: another thread that asks meanwhile makes its own workspace and does not measure.
         cdef Workspace rows = self.spare
+        pace = self.answer_pace if 1 < n_threads and flops < LONG_ANSWER else None
         self.spare = None
+        if pace is not None:
+            self.answer_pace = None
+            n_threads = min(n_threads, <int> pace.next()[0])
+        cdef ptrdiff_t block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
         if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != X.sparse:
             rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
                                       X.sparse))
         answer.refused = False
         self.predict_rows(rows, X, n, block, n_threads, answer)
         self.spare = rows
+        if pace is not None:
+            pace.done(n)
+            self.answer_pace = pace
         return not answer.refused
 
     cdef gradient_pass(self, Job *job, arrays, Workspace rows, int n_threads):

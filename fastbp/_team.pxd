@@ -6,6 +6,7 @@ from fastbp._phases cimport Job, Phases
 
 cdef class Team(Phases):
     cdef int _n_threads
+    cdef object answer_pace  # of predictions, where it is not lent
 
     cdef double flops(self, ptrdiff_t rows, bint backward, double density) noexcept nogil
     cdef int worthwhile_threads(self, double flops) noexcept nogil

@@ -13,6 +13,8 @@ from fastbp._openmp cimport omp_barrier, omp_get_wtime
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
 
+from fastbp._pace import Pace
+
 # Rows of a shard at most: its activations stay in L2 through all layers.
 cdef ptrdiff_t SHARD_ROWS = 128
 # Shards begin on multiples of so many rows: few, so that the threads' shares are nearly equal.
@@ -36,7 +38,9 @@ cdef class Team(Phases):
     def n_threads(self, n_threads):
         if n_threads < 1:
             raise ValueError(f"got n_threads={n_threads}, expected at least 1.")
-        self._n_threads = n_threads
+        if n_threads != self._n_threads:
+            self._n_threads = n_threads
+            self.answer_pace = Pace(n_threads, n_threads)
 
     cdef double flops(self, ptrdiff_t rows, bint backward, double density) noexcept nogil:
         """Floating-point operations of one pass: forward, and backward twice that but for the first layer's BP2."""

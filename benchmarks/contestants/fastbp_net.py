@@ -1,5 +1,7 @@
 """fastbp's engine, as the estimators call it."""
 
+from functools import cached_property
+
 import numpy as np
 
 from benchmarks.contestants.base import Contestant
@@ -7,7 +9,7 @@ from benchmarks.nets import LEARNING_RATE
 
 
 class Fastbp(Contestant):
-    name, what = "fastbp", "fastbp._engine.Network: train_epoch, predict, loss_gradient"
+    name, what = "fastbp", "fastbp._engine.Network: train_epoch, predict; fastbp._objective.Objective"
 
     def prepare(self, net, data):
         from fastbp._engine import Network
@@ -25,6 +27,17 @@ class Fastbp(Contestant):
     def predict(self):
         return self.network.predict(self.data.X_batch)
 
+    @cached_property
+    def objective(self):
+        from fastbp._objective import Objective
+
+        return Objective(self.network, self.data.X_batch, self.y[: self.net.batch])
+
+    @cached_property
+    def parameters(self):
+        return np.concatenate([part.ravel() for part in (*self.data.coefs, *self.data.intercepts)])
+
     def gradient(self):
-        loss, dW, _ = self.network.loss_gradient(self.data.X_batch, self.y[: self.net.batch])
-        return loss, dW[0]
+        loss, gradient = self.objective(self.parameters)
+        n_in, n_out = self.net.sizes[:2]
+        return loss, gradient[: n_in * n_out].reshape(n_in, n_out)

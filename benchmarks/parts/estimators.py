@@ -47,11 +47,11 @@ def latency(session):
     model = MLPClassifier((100,), max_iter=1, random_state=0, dtype="float32", n_threads=session.n_threads)
     model.fit(data.X, data.classes)
     data.coefs, data.intercepts = model.coefs_, model.intercepts_
-    calls = {"fastbp predict_proba": model.predict_proba, "scikit-learn": model.to_sklearn().predict_proba}
-    if hasattr(model, "predictor"):
-        calls = {"fastbp predictor": model.predictor()} | calls
-    else:
-        session.note("fastbp predictor", "this version has none", "one row")
+    calls = {
+        "fastbp predictor": model.predictor(),
+        "fastbp predict_proba": model.predict_proba,
+        "scikit-learn": model.to_sklearn().predict_proba,
+    }
     calls = {name: call for name, call in calls.items() if name.partition(" ")[0] in session.names}
     others = enter(net, data, [n for n in SERVERS if n in session.names], session.n_threads, session.note)
     calls |= {name: contestant.serve for name, contestant in others.items()}
