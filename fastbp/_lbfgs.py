@@ -1,10 +1,12 @@
 """Training on all rows at once, by SciPy's L-BFGS."""
 
+from functools import cache
 from time import perf_counter
 
 import numpy as np
 import scipy
 import scipy.optimize
+from threadpoolctl import ThreadpoolController
 
 from fastbp._callbacks import Epoch
 from fastbp._objective import Objective
@@ -58,17 +60,25 @@ def minimize_lbfgs(
     objective = Objective(network, X, y, sample_weight, alpha, loss_divisor)
     coefs, intercepts = network.get_parameters()
     iterations = _Iterations(objective.assign, max_time, callbacks, view)
-    result = scipy.optimize.minimize(
-        objective,
-        np.concatenate([p.ravel() for p in coefs + intercepts], dtype=np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        callback=iterations if callbacks or max_time is not None else None,
-        options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol, **_lines_of_scipy(verbose)},
-    )
+    # SciPy's vectors are short: the threads of its BLAS would only wait for ours, and ours for them.
+    with _libraries().limit(limits=1, user_api="blas"):
+        result = scipy.optimize.minimize(
+            objective,
+            np.concatenate([p.ravel() for p in coefs + intercepts], dtype=np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=iterations if callbacks or max_time is not None else None,
+            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol, **_lines_of_scipy(verbose)},
+        )
     objective.assign(result.x)
     result.stop = iterations.stop
     return result
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries with threads of their own: looking for them takes a millisecond."""
+    return ThreadpoolController()
 
 
 def _lines_of_scipy(verbose) -> dict:
