@@ -51,11 +51,12 @@ ADDED_TO = {
 
 def test_a_subclass_may_add_a_parameter():
     class Named(MLPClassifier):
-        _parameter_constraints = {**MLPClassifier._parameter_constraints, "name": [str]}  # noqa: RUF012
+        own = {"name": [str], "note": "no_validation"}  # noqa: RUF012
+        _parameter_constraints = {**MLPClassifier._parameter_constraints, **own}  # noqa: RUF012
 
-        def __init__(self, name="", max_iter=3):
+        def __init__(self, name="", max_iter=3, note=None):
             super().__init__(max_iter=max_iter)
-            self.name = name
+            self.name, self.note = name, note
 
     assert Named("fine").fit(IRIS, SPECIES).n_iter_ == 3
     for wrong in ({"name": 5}, {"max_iter": 0}):
