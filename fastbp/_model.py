@@ -178,7 +178,8 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def predictor(self) -> Predictor:
         """Return an immutable object for serving: called with one row or many, it answers without ceremony.
 
-        It keeps the weights as they are now, in their precision (or `dtype`), and `n_threads`.
+        It keeps the weights as they are now, in their precision (or `dtype`), and `n_threads`. It takes the columns of
+        a table as they come, whatever their names.
 
         Returns
         -------
@@ -199,6 +200,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         (3,)
         """
         self._check_is_fitted()
+        effective_n_threads(self.n_threads)  # refused here, not by the first call with many rows
         sizes, hidden, output, _, dtype = self._architecture(working_dtype(self.dtype, self._weights_dtype()))
         form, classes = self._form(), getattr(self, "classes_", None)
         architecture = sizes, hidden, output, dtype

@@ -286,6 +286,11 @@ def test_example():
     assert results.failed == 0
 
 
+def test_bad_n_threads_are_refused_before_they_are_needed():
+    with pytest.raises(ValueError, match="n_threads=0 is invalid"):
+        fitted().set_params(n_threads=0).predictor()
+
+
 def test_unfitted():
     for Estimator in (MLPClassifier, MLPRegressor):
         with pytest.raises(NotFittedError):
