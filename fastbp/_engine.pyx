@@ -200,16 +200,6 @@ cdef class Network(Passes):
         answer.rows = <char *> cnp.PyArray_DATA(a)
         return a if self.answer(&inputs, X.shape[0], &answer) else None
 
-    def is_finite(self):
-        """Whether all parameters are: the sums of their squares tell, unless these overflow."""
-        cdef double squares = 0
-        cdef ptrdiff_t i, l
-        for i in range(self.first_block[self.L + 1]):
-            squares += self.squares[i]
-        for l in range(1, self.L + 1):
-            squares += self.k.squares(self.layer[l].b, self.b_lines(l), False)
-        return np.isfinite(squares) or all(np.isfinite(p).all() for ps in self.get_parameters() for p in ps)
-
     def evaluate(self, X, y, sample_weight=None, order=None):
         """a[L] of the rows of X (those of `order`) and their mean loss sum w C / sum w, no penalty, no dropout."""
         cdef Job job

@@ -123,7 +123,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
 
     def _fit(self, X, y, sample_weight, validation, incremental):
         hidden_sizes = self._hidden_sizes()
-        first_pass = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         has_validation = check_given(*validation)
         check_options(
             self, len(hidden_sizes), incremental=incremental, has_validation=has_validation, goes_on=not first_pass
@@ -132,7 +132,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         X, y = check_X_y(self, X, y, reset=first_pass)
         self._learn_outputs(y, incremental)
         self.out_activation_ = self._loss.output
-        dtype = working_dtype(self.dtype, X.dtype if first_pass else self._weights_dtype())
+        dtype = working_dtype(self.dtype, X.dtype if first_pass else self.coefs_[0].dtype)
         rows = self._rows(X, y, sample_weight, dtype)
         if callable(self._loss.name):
             check_custom_loss(self._loss.name, rows.targets[:5])
@@ -147,12 +147,15 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         if self.checkpoint is not None or self.resume_from is not None:  # from here on: a warm start drew no weights
             data = fingerprint(rows, validation, getattr(self, "classes_", None))
             checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state, data)
-        with self._network(dtype, trains=True) as network:
+        with self._network(dtype) as network:
             task = FitTask.of(self, *given, 1 if incremental else self.max_iter, network.get_parameters)
-            if self.solver == "lbfgs":
-                self._fit_lbfgs(network, rows, task)
-            else:
-                self._fit_stochastic(network, rows, validation, random_state, checkpoint, task, incremental)
+            try:
+                if self.solver == "lbfgs":
+                    self._fit_lbfgs(network, rows, task)
+                else:
+                    self._fit_stochastic(network, rows, validation, random_state, checkpoint, task, incremental)
+            finally:  # an error leaves what was learned until then, as in scikit-learn
+                self.coefs_, self.intercepts_ = network.get_parameters()
         self._check_finite()
         if task is not None:
             task.end()
@@ -201,7 +204,7 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             )
 
     def _check_finite(self):
-        if not self._trained.is_finite():
+        if not all(np.isfinite(p).all() for p in self.coefs_ + self.intercepts_):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
                 f"preprocessed. If X is scaled, training diverged: lower learning_rate_init={self.learning_rate_init}."
@@ -239,8 +242,6 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
             model._record(training.progress)
             return model
 
-        if incremental and self.early_stopping:
-            self._unpack()  # they may be the best that there will be
         chosen = held_out = None  # all rows
         if self.early_stopping and validation is None:
             validation = rows

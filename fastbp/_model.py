@@ -29,77 +29,31 @@ class NetworkPool:
     def __reduce__(self):
         return NetworkPool, ()
 
-    def take(self, architecture, settings):
-        """Return the idle network if it is built like this, else a new one."""
+    @contextmanager
+    def lend(self, *architecture, **settings):
+        """Yield the idle network if it is built like this, else a new one; its weights are anyone's."""
         try:
-            built, network = self._idle.pop()
+            idle, network = self._idle.pop()
         except IndexError:
-            built = None
-        return network if built == (architecture, settings) else Network(*architecture, **settings)
-
-    def give(self, architecture, settings, network):
-        """Take a network back, unless there is an idle one already."""
-        if not self._idle:
-            self._idle.append(((architecture, settings), network))
-
-
-class Unpacked:
-    """An attribute of a fitted network that is unpacked when it is first asked for; then the instance has its own."""
-
-    def __set_name__(self, owner, name):
-        self._name = name
-
-    def __get__(self, model, owner=None):
-        if model is None:
-            return self
-        model._unpack()
+            idle = None
+        if idle != (architecture, settings):
+            network = Network(*architecture, **settings)
         try:
-            return vars(model)[self._name]
-        except KeyError:
-            raise AttributeError(f"{type(model).__name__!r} object has no attribute {self._name!r}") from None
+            yield network
+        finally:
+            if not self._idle:
+                self._idle.append(((architecture, settings), network))
 
 
 class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """The forward pass through coefs_ and intercepts_, up to any layer, and back to the inputs.
-
-    After training they are still packed in `_trained`, the network. They are unpacked when they are first asked for,
-    and from then on, as they may be changed, they are the truth. Whatever copies the model unpacks them, so that no
-    other model can lend a network that holds the only copy of this one's weights.
-    """
+    """The forward pass through coefs_ and intercepts_, up to any layer, and back to the inputs."""
 
     __metadata_request__transform: ClassVar[dict] = {"layer": UNUSED}  # an option, not metadata to be routed
 
-    # ---- the weights
-
-    coefs_, intercepts_ = Unpacked(), Unpacked()
-
-    def __getstate__(self):
-        self._unpack()
-        return super().__getstate__()
-
-    def __sklearn_is_fitted__(self):
-        return "coefs_" in vars(self) or "_trained" in vars(self)
-
-    def _packed(self):
-        """The network that holds the weights, if they are nowhere else."""
-        return None if "coefs_" in vars(self) or "intercepts_" in vars(self) else vars(self).get("_trained")
-
-    def _unpack(self):
-        network = vars(self).get("_trained")
-        if network is not None:
-            for name, arrays in zip(("coefs_", "intercepts_"), network.get_parameters(), strict=True):
-                vars(self).setdefault(name, arrays)  # they may have been set
-            vars(self).pop("_trained", None)  # another thread may have been here
+    # ---- the network
 
     def _sizes(self):
-        network = self._packed()
-        return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)] if network is None else list(network.sizes)
-
-    def _weights_dtype(self):
-        network = self._packed()
-        return np.result_type(*self.coefs_) if network is None else network.dtype
-
-    # ---- the network
+        return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
 
     def _architecture(self, dtype):
         """The arguments of Network for coefs_ and intercepts_ as they are now."""
@@ -108,33 +62,26 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _fill(self, network):
         network.n_threads = effective_n_threads(self.n_threads)
-        if network is not self._packed():
-            network.set_parameters(self.coefs_, self.intercepts_)
+        network.set_parameters(self.coefs_, self.intercepts_)
         return network
 
     @contextmanager
-    def _network(self, dtype, trains=False):
-        """Lend a network that holds coefs_ and intercepts_; if it trains, it holds the model's weights afterwards."""
+    def _network(self, dtype):
+        """Lend a network that holds coefs_ and intercepts_."""
         pool = vars(self).setdefault("_networks", NetworkPool())
-        design = self._architecture(dtype), self._loss.settings | {"by_inputs": vars(self).get("_by_inputs", False)}
-        network = pool.take(*design)
-        yield self._fill(network)
-        if trains:
-            for name in ("coefs_", "intercepts_"):
-                vars(self).pop(name, None)
-            self._trained = network
-            pool = self._networks = NetworkPool()  # which no copy of the model has
-        pool.give(*design, network)
+        by_inputs = vars(self).get("_by_inputs", False)
+        with pool.lend(*self._architecture(dtype), **self._loss.settings, by_inputs=by_inputs) as network:
+            yield self._fill(network)
 
     def _check_is_fitted(self):
-        if not self.__sklearn_is_fitted__():  # the check itself takes longer than a small prediction
-            check_is_fitted(self)
+        if not hasattr(self, "coefs_"):  # the check itself takes longer than a small prediction
+            check_is_fitted(self, "coefs_")
 
     def _inputs(self, X, finite=True):
         """Return X as the network takes it, and the precision that it asks for; finite=False: a dense X unread."""
         self._check_is_fitted()
         X = check_X(self, X, finite)
-        dtype = working_dtype(self.dtype, np.result_type(X.dtype, self._weights_dtype()))
+        dtype = working_dtype(self.dtype, np.result_type(X.dtype, *self.coefs_))
         if finite or issparse(X):
             check_range(X, dtype, "X")
         return X, dtype
@@ -149,7 +96,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """For `backprop`: a network to keep that holds coefs_ and intercepts_, and the data as it takes them."""
         self._check_is_fitted()
         X, y = check_X_y(self, X, y, reset=False)
-        dtype = working_dtype(self.dtype, self._weights_dtype())
+        dtype = working_dtype(self.dtype, self.coefs_[0].dtype)
         rows = self._rows(X, y, sample_weight, dtype)
         *architecture, own_loss, dtype = self._architecture(dtype)
         targets, settings = rows.targets, self._loss.settings
@@ -201,7 +148,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
         effective_n_threads(self.n_threads)  # refused here, not by the first call with many rows
-        sizes, hidden, output, _, dtype = self._architecture(working_dtype(self.dtype, self._weights_dtype()))
+        sizes, hidden, output, _, dtype = self._architecture(working_dtype(self.dtype, self.coefs_[0].dtype))
         form, classes = self._form(), getattr(self, "classes_", None)
         architecture = sizes, hidden, output, dtype
         return Predictor(architecture, self.coefs_, self.intercepts_, form, self._loss.sorts, self.n_threads, classes)
