@@ -19,7 +19,7 @@ cdef struct Answer:
     char *rows  # (n, columns_of) of the network's precision; of CLASSES (n,) of int64
 
 
-cdef Form form_named(object name) except *
+cdef Form form_named(object name, ptrdiff_t n_out) except *
 cdef ptrdiff_t columns_of(Form form, ptrdiff_t n_out) noexcept nogil
 cdef bint is_finite(Workspace rows, ptrdiff_t at, ptrdiff_t n, ptrdiff_t n_panels, ptrdiff_t itemsize) noexcept nogil
 cdef void write_answer(const fb_kernels *k, const Answer *answer, const char *a, ptrdiff_t ld, ptrdiff_t first,

@@ -13,9 +13,11 @@ ctypedef fused real:
     double
 
 
-cdef Form form_named(object name) except *:
+cdef Form form_named(object name, ptrdiff_t n_out) except *:
     if name not in FORMS:
         raise ValueError(f"got form {name!r}, expected one of {', '.join(FORMS)}.")
+    if FORMS[name] == TWO_COLUMNS and n_out != 1:
+        raise ValueError(f"got {n_out} outputs, expected one, whose probability p gives the two columns 1 - p and p.")
     return FORMS[name]
 
 

@@ -190,12 +190,15 @@ cdef class Network(Passes):
         """
         cdef Answer answer
         cdef Inputs inputs
+        cdef ptrdiff_t n_out
         self.check_X(X)
         inputs = inputs_of(X)
-        answer.l, answer.raw, answer.form, answer.checks = layer or self.L, raw, form_named(form), check_finite
         if layer is not None and not 1 <= layer <= self.L:
             raise ValueError(f"got layer {layer}, expected 1 to {self.L}.")
-        shape = X.shape[0], columns_of(answer.form, self.layer[answer.l].n_out)
+        answer.l, answer.raw, answer.checks = layer or self.L, raw, check_finite
+        n_out = self.layer[answer.l].n_out
+        answer.form = form_named(form, n_out)
+        shape = X.shape[0], columns_of(answer.form, n_out)
         a = np.empty(shape, self.dtype) if answer.form != CLASSES else np.empty(shape[0], np.int64)
         answer.rows = <char *> cnp.PyArray_DATA(a)
         return a if self.answer(&inputs, X.shape[0], &answer) else None

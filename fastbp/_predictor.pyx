@@ -65,7 +65,8 @@ cdef class Predictor:
         network = Network(sizes, activations, output, "squared_error", dtype)
         network.set_parameters(coefs, intercepts)
         self.network, self.n_threads, self.sorts = network, n_threads, sorts
-        self.question.l, self.question.form, self.question.checks = self.network.L, form_named(form), True
+        self.question.l, self.question.checks = self.network.L, True
+        self.question.form = form_named(form, sizes[self.network.L])
         self.n_columns = columns_of(self.question.form, sizes[self.network.L])
         self.one_output = classes is None and not sorts and self.n_columns == 1
         self.n_features_in_, self.dtype = sizes[0], np.dtype(dtype)

@@ -329,3 +329,11 @@ def test_predictions_need_no_more_memory_than_the_answer(call, n_classes):
     """X has 96 MB, in the other precision: its rows are converted as they are read. `predict` counts classes first."""
     beyond = int(in_new_process(PEAK.format(call=call, n_classes=n_classes)))
     assert beyond < (2.4e6 if call == "model.predict" else 0) + 1e6
+
+
+def test_weights_of_other_outputs_than_the_models_are_refused():
+    model = MLPClassifier(8, max_iter=3).fit(X, REAL[:, 0] > 5)
+    model.coefs_[-1], model.intercepts_[-1] = np.ones((8, 3)), np.ones(3)
+    for refuses in (model.predict_proba, lambda X: model.predictor()):
+        with pytest.raises(ValueError, match="got 3 outputs, expected one"):
+            refuses(X)
