@@ -28,13 +28,14 @@ class Pace:
         self.usual = None  # the same, over a longer time
         self.trial = None  # the count on trial, as an index
         self.direction = 1
+        self.clock = 0.0  # seconds of all stretches: what the caller does between them is no time that a trial cost
 
     def next(self):
         """Threads and batches of the next stretch."""
         self.started = perf_counter()
         if self.cost is None:
             return self.counts[self.best], 2
-        if self.trial is None and self.started >= self.next_trial and len(self.counts) > 1:
+        if self.trial is None and self.clock >= self.next_trial and len(self.counts) > 1:
             self._begin_trial()
         if self.trial is None:
             return self.counts[self.best], max(1, int(self.STRETCH / self.cost))
@@ -42,43 +43,43 @@ class Pace:
 
     def done(self, n_batches):
         """The stretch that `next` began has run so many batches."""
-        now = perf_counter()
-        seconds = now - self.started
+        seconds = perf_counter() - self.started
+        self.clock += seconds
         if self.trial is None:
-            self._note(seconds / n_batches, now)
+            self._note(seconds / n_batches)
         elif not self.awake:
             self.awake = True
         else:
             self.tried += seconds
             self.n_tried += n_batches
             if self.tried >= self.TRIAL or self.tried > self.LOSE * self.cost * self.n_tried:
-                self._end_trial(self.tried / self.n_tried, now)
+                self._end_trial(self.tried / self.n_tried)
 
     def _begin_trial(self):
         if not 0 <= self.best + self.direction < len(self.counts):
             self.direction = -self.direction
-        self.trial, self.trial_began = self.best + self.direction, self.started
+        self.trial, self.trial_began = self.best + self.direction, self.clock
         self.awake, self.tried, self.n_tried = False, 0.0, 0  # seconds and batches that count
 
-    def _end_trial(self, cost, now):
+    def _end_trial(self, cost):
         if cost < self.WIN * self.cost:
             self.best, self.cost, self.usual, self.wait = self.trial, cost, cost, self.STRETCH
         else:
-            lost = now - self.trial_began - self.n_tried * self.cost
+            lost = self.clock - self.trial_began - self.n_tried * self.cost
             self.direction = -self.direction
             self.wait = max(min(2 * self.wait, self.LONGEST_WAIT), self.PRICE * lost)
-        self.trial, self.next_trial = None, now + self.wait
+        self.trial, self.next_trial = None, self.clock + self.wait
 
-    def _note(self, cost, now):
+    def _note(self, cost):
         """Follow the cost of the best count; when it rises suddenly, see at once whether fewer threads do better."""
         if self.cost is None:
             self.cost = self.usual = cost
             self.wait = max(self.STRETCH, self.PRICE * cost)
-            self.next_trial = now + self.wait
+            self.next_trial = self.clock + self.wait
             return
         self.cost += 0.5 * (cost - self.cost)
         self.usual += 0.1 * (cost - self.usual)
         if self.cost > self.RISE * self.usual:
             self.usual = self.cost
             if self.best > 0:
-                self.direction, self.next_trial = -1, now
+                self.direction, self.next_trial = -1, self.clock

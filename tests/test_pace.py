@@ -76,6 +76,20 @@ def test_a_batch_that_is_slow_for_every_count_changes_nothing(monkeypatch):
     assert machine.run(20) < 1.05 * 1e-4 / 2
 
 
+def test_what_the_caller_does_between_stretches_changes_nothing(monkeypatch):
+    choices = []
+    for pause in (0, 1):
+        machine = Machine(monkeypatch, lambda n_threads, _: 1 / 8192 / n_threads, 2, 1)  # exact in binary
+        choices.append([])
+        for _ in range(2000):
+            n_threads, n_batches = machine.pace.next()
+            machine.now += n_batches * machine.cost(n_threads, machine.now)
+            machine.pace.done(n_batches)
+            machine.now += pause
+            choices[-1].append((n_threads, n_batches))
+    assert choices[0] == choices[1]
+
+
 def test_ctrl_c_is_never_far(monkeypatch):
     machine = Machine(monkeypatch, constant(1e-5, 0.7e-5), 2, 1)
     for _ in range(1000):
