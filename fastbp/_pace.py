@@ -72,6 +72,7 @@ class Pace:
 
     def _note(self, cost):
         """Follow the cost of the best count; when it rises suddenly, see at once whether fewer threads do better."""
+        cost = max(cost, 1e-9)  # a coarse clock may not have moved
         if self.cost is None:
             self.cost = self.usual = cost
             self.wait = max(self.STRETCH, self.PRICE * cost)

@@ -107,7 +107,7 @@ cdef class Parameters:
         self.tiles = tile = <Tile *> calloc(n_tiles, sizeof(Tile))
         if self.tiles == NULL:
             raise MemoryError("no memory for the network's tiles.")
-        self.n_tiles, self.tile_panels = n_tiles, tile_panels
+        self.n_tiles = n_tiles
         for l in range(1, self.L + 1):
             n_rows, n_columns = self._rows_and_columns(l)
             step = panels(self.layer[l].n_in, self.itemsize)

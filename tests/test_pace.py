@@ -10,7 +10,7 @@ class Machine:
     """Seconds that a batch takes on so many threads, as a function of the time."""
 
     def __init__(self, monkeypatch, cost, n_threads, guess):
-        self.now, self.cost, self.batches = 0.0, cost, 0
+        self.now, self.cost = 0.0, cost
         monkeypatch.setattr(_pace, "perf_counter", lambda: self.now)
         self.pace = Pace(n_threads, guess)
 
@@ -23,8 +23,10 @@ class Machine:
             assert n_batches >= 1
             n_run, end = 0, self.now + Pace.LONGEST_STRETCH
             while n_run < n_batches and self.now < end:
-                self.now += self.cost(n_threads, self.now)
-                n_run += 1
+                cost = self.cost(n_threads, self.now)
+                n = min(n_batches - n_run, max(1, int(1e-3 / cost)))  # the cost is one for a millisecond
+                self.now += n * cost
+                n_run += n
             done += n_run
             self.pace.done(n_run)
         return (self.now - began) / done

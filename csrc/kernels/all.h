@@ -98,8 +98,8 @@ static void t_logarithm(const void *x, void *y, ptrdiff_t n_lines)
         .isa = name, .lanes = LANES, .gather = t_gather, .gather_columns = t_gather_columns, .scatter = t_scatter,     \
         .forward = t_forward, .output = t_output, .loss = t_loss, .delta = t_delta, .dropout = t_dropout,              \
         .gradient = t_gradient, .bias_gradient = t_bias_gradient, .forward_sparse = t_forward_sparse,                  \
-        .sort_entries = sort_entries, .gradient_sparse = t_gradient_sparse, .update = t_update, .squares = t_squares,            \
-        .gradient_squares = t_gradient_squares, .mirror = mirror,                                                      \
+        .sort_entries = sort_entries, .gradient_sparse = t_gradient_sparse, .update = t_update,                        \
+        .squares = t_squares, .gradient_squares = t_gradient_squares, .mirror = mirror,                                \
         .activate = t_activate, .derive = t_derive, .softmax_derive = t_softmax_derive, .logarithm = t_logarithm,      \
         .fma_peak = fma_peak                                                                                           \
     }
