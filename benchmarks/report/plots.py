@@ -71,13 +71,21 @@ def step_plot(document):
         times = [r["median"] for r in found.values()]
         axes.plot([min(times), max(times)], [row, row], color="#bbbbbb", linewidth=1, zorder=1)
         if "fastbp" in found:
-            name_point(axes, time_text(found["fastbp"]["median"]), (min(times), row), -9, "right")
+            ours = found["fastbp"]["median"]
+            side = (-9, "right") if ours == min(times) else (9, "left")  # where no other mark is
+            name_point(axes, time_text(ours), (ours if ours == min(times) else max(times), row), *side)
     for name in columns(records):
         colour, mark = STYLE[name]
         points = [(found[name]["median"], row) for row, found in enumerate(cases.values()) if name in found]
         size = {"o": 75, "P": 65, "X": 65}.get(mark, 45)
         axes.scatter(
-            *zip(*points, strict=True), s=size, color=colour, marker=mark, edgecolor="white", zorder=3, label=name
+            *zip(*points, strict=True),
+            s=size,
+            color=colour,
+            marker=mark,
+            edgecolor="white",
+            zorder=4 if name == "fastbp" else 3,
+            label=name,
         )
     axes.set_yticks(range(len(cases)), cases)
     axes.set_ylim(len(cases) - 0.5, -0.5)

@@ -21,7 +21,7 @@ def section(document, path):
     shown = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
     paragraphs = [
         f"{machine_line(document)}. Medians of one alternating run; (2x) is how many times fastbp's time a "
-        f"contestant takes; PyTorch is the better of eager and compiled. {versions_line(document)}."
+        f"contestant takes; PyTorch is eager, or compiled where a cell says so. {versions_line(document)}."
     ]
     for part, title, dtype in (
         ("step", "Training step (Adam), float32", "float32"),

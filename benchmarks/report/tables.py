@@ -27,7 +27,8 @@ def tables(document):
 
 def machine_line(document):
     machine, n = document["machine"], document["n_threads"]
-    peaks = document["peak_of_one_core"]
+    best = best_peaks(document)
+    peaks = {dtype: best.get((dtype, 1), peak) for dtype, peak in document["peak_of_one_core"].items()}
     return (
         f"{machine['processor']}, {n} thread{'s' * (n != 1)}, {machine['instruction set'].split()[0]}, FMA peak of one "
         f"core {peaks['float32'] / 1e9:.0f} GFLOP/s in float32 and {peaks['float64'] / 1e9:.0f} in float64; "
