@@ -14,7 +14,8 @@ class Pace:
 
     STRETCH = 0.02  # seconds that a stretch is meant to take: how soon Ctrl-C is served
     LONGEST_STRETCH = 0.05  # seconds after which it is cut short: a core has become busy
-    TRIAL = 0.001  # seconds of a trial that has not lost before
+    TRIAL = 0.001  # seconds of a trial, at least, that has not lost before
+    ENOUGH = 4  # batches of it, unless they take half a stretch: single ones differ on a shared machine
     LONGEST_WAIT = 1.0  # seconds between trials that cost nothing
     PRICE = 30  # a trial waits for so many times the seconds that the last one lost
     WIN = 0.95  # a trial wins if a batch takes less than this part of the time
@@ -52,7 +53,8 @@ class Pace:
         else:
             self.tried += seconds
             self.n_tried += n_batches
-            if self.tried >= self.TRIAL or self.tried > self.LOSE * self.cost * self.n_tried:
+            enough = self.n_tried >= self.ENOUGH or self.tried >= self.STRETCH / 2
+            if (self.tried >= self.TRIAL and enough) or self.tried > self.LOSE * self.cost * self.n_tried:
                 self._end_trial(self.tried / self.n_tried)
 
     def _begin_trial(self):

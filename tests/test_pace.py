@@ -1,5 +1,6 @@
 """The choice of threads, on machines that exist only as a clock."""
 
+import numpy as np
 import pytest
 
 from fastbp import _pace
@@ -90,6 +91,16 @@ def test_what_the_caller_does_between_stretches_changes_nothing(monkeypatch):
             machine.now += pause
             choices[-1].append((n_threads, n_batches))
     assert choices[0] == choices[1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("scale", [1e-4, 2e-3, 1e-2])
+def test_noise_does_not_decide(monkeypatch, scale, seed):
+    """Batches that differ by 30 %, on two threads that are worth a quarter of the time."""
+    rng = np.random.RandomState(seed)
+    costs = {1: scale, 2: 0.75 * scale}
+    machine = Machine(monkeypatch, lambda n_threads, _: costs[n_threads] * np.exp(0.3 * rng.randn()), 2, 2)
+    assert machine.run(20) < 1.05 * costs[2] * np.exp(0.3**2 / 2)
 
 
 def test_ctrl_c_is_never_far(monkeypatch):
