@@ -220,7 +220,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         >>> np.abs(model.input_gradients(X, output=0)).mean(axis=0).shape
         (10,)
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         n_outputs = self._sizes()[-1]
         if output is not None:
             output = index(output)

@@ -1,6 +1,7 @@
 """BP2: delta_prev = (delta W) ⊙ f'(z_prev)."""
 
 import numpy as np
+import pytest
 from conftest import as_float64, assert_close, assert_same_bits, draw
 from reference import ACTIVATIONS
 
@@ -48,6 +49,12 @@ def test_an_input_does_not_depend_on_its_company(isa, dtype, rng):
         delta, np.ascontiguousarray(W[:, some]), np.ascontiguousarray(kept[:, some]), "tanh", isa=isa
     )
     assert_same_bits([alone], [together[:, some]])
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(5, 3), (17, 33), (601, 701)])  # the last too large for L2
+def test_no_rows(isa, dtype, n_in, n_out, rng):
+    delta, kept = np.empty((0, n_out), dtype), np.empty((0, n_in), dtype)
+    assert _kernels.delta(delta, draw(rng, (n_out, n_in), dtype), kept, "tanh", isa=isa).shape == (0, n_in)
 
 
 def test_a_relu_that_is_off_passes_nothing(isa, dtype, rng):

@@ -50,6 +50,12 @@ def test_an_output_does_not_depend_on_its_company(isa, dtype, rng):
     assert_same_bits(_kernels.forward(a_prev, W[some], b[some], "tanh", isa=isa), [part[:, some] for part in together])
 
 
+@pytest.mark.parametrize(("n_in", "n_out"), [(5, 3), (17, 33), (601, 701)])  # the last too large for L2
+def test_no_rows(isa, dtype, n_in, n_out, rng):
+    a_prev, W, b = operands(rng, (0, n_in, n_out), dtype)
+    assert [part.shape for part in _kernels.forward(a_prev, W, b, "tanh", isa=isa)] == [(0, n_out)] * 2
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_stays_in_its_row_and_shows(isa, dtype, value, rng):
     a_prev, W, b = operands(rng, (33, 17, 10), dtype)

@@ -71,13 +71,15 @@ FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff
             v_store(C + v / VECS * p->C_panel + r * PANEL + v % VECS * LANES, acc[r][v]);
 }
 
-/* Lines k0..k1 of the product, for `panels` <= MAX_PANELS panels of B and C; of a single row, ROW_PANELS. */
+/* Lines k0..k1 of the product, for `panels` <= MAX_PANELS panels of B and C; of a single row, ROW_PANELS. Without lines C
+ * is the start; without rows there is nothing to do. */
 FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1)
 {
     const ptrdiff_t most_rows = TILE_ROWS[panels];
-    const ptrdiff_t share = p->far ? (k1 - k0) * most_rows / p->rows + 1 : 0; /* lines to ask for beside each tile */
-    ptrdiff_t asked = k0;
-    for (ptrdiff_t k = k0, k_end; k < k1; k = k_end) {
+    /* lines to ask for beside each tile */
+    const ptrdiff_t share = p->far && p->rows > 0 ? (k1 - k0) * most_rows / p->rows + 1 : 0;
+    ptrdiff_t asked = k0, k = k0, k_end;
+    do {
         k_end = block_end(k, k1, K_BLOCK);
         for (ptrdiff_t r = 0, rows; r < p->rows; r += rows) {
             rows = next_part(p->rows - r, most_rows);
@@ -92,7 +94,7 @@ FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff
 #undef CASE
             }
         }
-    }
+    } while ((k = k_end) < k1);
 }
 
 static void multiply_by_rows(const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1) { multiply(1, p, panels, k0, k1); }
