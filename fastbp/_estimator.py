@@ -15,7 +15,6 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from fastbp._callbacks import as_list, reporter
 from fastbp._checkpoint import Checkpoint, fingerprint
-from fastbp._convert import to_sklearn
 from fastbp._data import Rows, check_range, check_weight, check_X_y, working_dtype
 from fastbp._docs import with_shared_text
 from fastbp._history import History
@@ -31,6 +30,7 @@ from fastbp._options import (
     dropout_rates,
     optimizer_settings,
 )
+from fastbp._portable import Portable
 from fastbp._schedules import schedule
 from fastbp._sklearn_callbacks import CallbackSupportMixin, FitTask
 from fastbp._solver import Solver
@@ -47,7 +47,7 @@ def is_stochastic(estimator) -> bool:
     return True
 
 
-class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
+class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstimator, ABC):
     """Fitting of layers; a subclass knows its targets and how to read its outputs."""
 
     _doc_link_module = "fastbp"
@@ -298,31 +298,6 @@ class BaseMLP(CallbackSupportMixin, History, FittedNetwork, BaseEstimator, ABC):
         return Solver(*optimizer_settings(self), rate)
 
     # ---- what others know of it
-
-    def to_sklearn(self):
-        """Return scikit-learn's estimator with the weights of this fitted model, and the same predictions.
-
-        Parameters of training that scikit-learn's does not have are left out.
-
-        Returns
-        -------
-        mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
-
-        Raises
-        ------
-        ValueError
-            If it could not predict the same: other activations, a list of quantiles, one logistic output per class.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from fastbp import MLPClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> model = MLPClassifier(max_iter=500, random_state=0).fit(X, y)
-        >>> bool((model.to_sklearn().predict(X) == model.predict(X)).all())
-        True
-        """
-        return to_sklearn(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
