@@ -67,14 +67,8 @@ def strip_code(app, doctree):
             block[:] = [nodes.Text(block.rawsource)]
 
 
-def sign(app, what, name, obj, options, signature, return_annotation):
-    """Compiled methods do not tell their signatures."""
-    return ("(X)", None) if name.endswith("Predictor.__call__") else None
-
-
 def setup(app):
     app.connect("doctree-read", strip_code)
-    app.connect("autodoc-process-signature", sign)
 
 
 # ---- the looks

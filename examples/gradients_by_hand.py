@@ -15,7 +15,7 @@ from fastbp import MLPClassifier, backprop
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
-model = MLPClassifier((32, 16), activation="tanh", max_iter=20, n_iter_no_change=20, random_state=0).fit(X, y)
+model = MLPClassifier((32, 16), activation="tanh", callbacks=lambda epoch: epoch.loss < 0.5, random_state=0).fit(X, y)
 
 # %%
 # One row. The index of each list is the layer; layer 0 is the input.
@@ -58,8 +58,8 @@ show("dW[2][3, 5] by differences", np.isclose((losses[0] - losses[1]) / (2 * h),
 
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
 for activation in ("logistic", "tanh", "relu", "selu"):
-    deep = MLPClassifier((50,) * 8, activation=activation, learning_rate_init=1e-12, max_iter=1, random_state=0)
-    deep.fit(X, y)  # one epoch with next to no learning rate: the first weights
+    deep = MLPClassifier((50,) * 8, activation=activation, learning_rate_init=1e-12, random_state=0)
+    deep.set_params(callbacks=lambda epoch: True).fit(X, y)  # one epoch that changes nothing: the first weights
     norms = [np.linalg.norm(d, axis=1).mean() for d in backprop(deep, X, y).delta[1:]]
     axes.semilogy(range(1, 10), norms, marker="o", label=activation)
     print(f"{activation:9} |delta[1]| / |delta[9]| = {norms[0] / norms[-1]:.1e}")

@@ -6,15 +6,19 @@ A prediction without its uncertainty says half. With ``loss="quantile"`` and a l
 network predicts several quantiles of what may come; they never cross.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastbp import MLPRegressor
 
+warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is chosen here
 X, y = load_diabetes(return_X_y=True)
 y = y / 100
 levels = [0.05, 0.25, 0.5, 0.75, 0.95]

@@ -9,15 +9,18 @@ estimator check their input thoroughly, which takes far longer than one row's ar
 
 import pickle
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier as Original
 
 from fastbp import MLPClassifier
 
+warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is chosen here
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
 settings = {"hidden_layer_sizes": (100,), "max_iter": 10, "n_iter_no_change": 10, "random_state": 0}
@@ -57,6 +60,7 @@ for name, (call, rows) in calls.items():
     print(f"{name:28} median {np.median(measured):7.1f} µs, 99 % below {np.quantile(measured, 0.99):7.1f} µs")
     axes.hist(measured, bins=np.geomspace(1, 2000, 120), alpha=0.7, label=name)
 axes.set(xscale="log", xlabel="microseconds of a call", ylabel="calls", title="One row")
+axes.margins(y=0.5)
 axes.legend()
 plt.show()
 

@@ -6,13 +6,17 @@ Rows may arrive over time. ``partial_fit`` learns from each chunk as it comes an
 the optimizer; ``warm_start`` fits again, from where the last fit ended, when there are more rows.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import shuffle
 
 from fastbp import MLPClassifier
 
+warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is chosen here
 X, y = shuffle(*load_digits(return_X_y=True), random_state=0)
 X = X / 16
 
@@ -46,9 +50,9 @@ for number in range(n_chunks):
 
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, curve in accuracy.items():
-    axes.plot(np.convolve(curve, np.ones(10) / 10, mode="valid"), label=name)
+    axes.plot(np.arange(10, n_chunks + 1), np.convolve(curve, np.ones(10) / 10, mode="valid"), label=name)
 axes.axvline(change, color="grey", linestyle=":")
-axes.text(change + 4, 0.02, "images become negatives", color="grey")
+axes.text(change - 4, 0.5, "images become negatives", color="grey", ha="right")
 axes.set(xlabel="chunk", ylabel="accuracy (mean of ten chunks)", ylim=(0, 1), title="Test, then train")
 axes.legend(loc="lower left")
 plt.show()
