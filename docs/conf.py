@@ -40,7 +40,7 @@ copybutton_prompt_is_regexp = True
 # ---- the API
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand in the parameters' descriptions
-autodoc_member_order = "bysource"
+autodoc_member_order = "bysource"  # of functions: forward, backward
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_class_members_toctree = False
 add_module_names = False

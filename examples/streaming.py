@@ -60,8 +60,8 @@ plt.show()
 # %%
 # Warm start: the table grows, and each time ten epochs are spent on it. A fit that begins with the
 # weights of the last one has ten more behind it each time; one that begins anew has ten.
-# (``n_iter_no_change`` is infinite because patience, too, goes on over warm starts, as in scikit-
-# learn.)
+# (``n_iter_no_change`` is infinite because patience, too, goes on over warm starts, as it does in
+# scikit-learn.)
 
 X_test, y_test = X[1400:], y[1400:]
 settings = {"hidden_layer_sizes": (64,), "max_iter": 10, "n_iter_no_change": np.inf, "random_state": 0}
