@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastbp._config import show_config
     from fastbp._convert import from_sklearn
     from fastbp._predictor import Predictor
+    from fastbp._save import load
     from fastbp.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "backprop",
     "from_sklearn",
     "functional",
+    "load",
     "show_config",
 ]
 
@@ -32,6 +34,7 @@ _HOME = {
     "Predictor": "fastbp._predictor",
     "backprop": "fastbp._backprop",
     "from_sklearn": "fastbp._convert",
+    "load": "fastbp._save",
     "show_config": "fastbp._config",
 }
 
