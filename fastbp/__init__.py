@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fastbp._convert import from_sklearn
     from fastbp._onnx import register_onnx_converters
     from fastbp._predictor import Predictor
+    from fastbp._save import load
     from fastbp._torch import from_torch
     from fastbp.mlp import MLPClassifier, MLPRegressor
 
@@ -25,6 +26,7 @@ __all__ = [
     "from_sklearn",
     "from_torch",
     "functional",
+    "load",
     "register_onnx_converters",
     "show_config",
 ]
@@ -38,6 +40,7 @@ _HOME = {
     "from_sklearn": "fastbp._convert",
     "from_torch": "fastbp._torch",
     "register_onnx_converters": "fastbp._onnx",
+    "load": "fastbp._save",
     "show_config": "fastbp._config",
 }
 
