@@ -45,7 +45,7 @@ class Epoch:
             raise RuntimeError("got no model: the weights have changed since. Ask for epoch.model within the callback.")
         return self._view()
 
-    def tell(self, callbacks) -> bool:
+    def _tell(self, callbacks) -> bool:
         """Call all of them; True when one asks to stop. Afterwards the record can be kept and pickled."""
         try:
             return any([callback(self) for callback in callbacks])

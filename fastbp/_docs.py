@@ -154,10 +154,10 @@ resume_from : path or None, default=None
     stopped. `max_iter` may be another, unless a schedule or a fraction of `warmup` counts its steps."""
 
 _ATTRIBUTES = """\
-coefs_ : list of n_layers_ - 1 arrays of shape (n_inputs, n_units)
-    Weights into each layer. They are read at each prediction, so they may be changed.
+coefs_ : list of ndarray of shape (n_inputs, n_units)
+    Weights into each layer but the first. They are read at each prediction, so they may be changed.
 
-intercepts_ : list of n_layers_ - 1 arrays of shape (n_units,)
+intercepts_ : list of ndarray of shape (n_units,)
     Biases of each layer; like `coefs_`.
 
 loss_ : float
@@ -191,7 +191,7 @@ t_ : int
 n_features_in_ : int
     Columns of X.
 
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Their names, if X had such.
 
 n_layers_ : int

@@ -29,7 +29,7 @@ class _Iterations:
         if self.callbacks:
             self.assign(intermediate_result.x)  # a line search may have tried others since
             epoch = Epoch(epoch=self.n, loss=float(intermediate_result.fun), elapsed=elapsed, _view=self.view)
-            if epoch.tell(self.callbacks):
+            if epoch._tell(self.callbacks):
                 self.stop = Stop.CALLBACK
         if self.stop is None and elapsed > self.max_time:
             self.stop = Stop.MAX_TIME

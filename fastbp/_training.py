@@ -148,7 +148,7 @@ class Training:
         self._report(epoch)
         self.optimizer.rate.epoch_ends(self.progress.n_seen)
         is_stale = self.progress.stale > self.patience and not self._goes_on()
-        asked = epoch is not None and epoch.tell(self.callbacks)
+        asked = epoch is not None and epoch._tell(self.callbacks)
         if is_stale:
             return Stop.CONVERGED
         if asked:

@@ -228,7 +228,7 @@ def cross_entropy_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
 
 
 def l1_loss_forward(x: ArrayLike, t: ArrayLike) -> float | NDArray:
-    """E = sum_i |x_i - t_i| of each sample."""
+    """E = sum_i abs(x_i - t_i) of each sample."""
     return _loss(x, t, "absolute_error")[0]
 
 
@@ -238,7 +238,7 @@ def l1_loss_backward(x: ArrayLike, t: ArrayLike) -> NDArray:
 
 
 def huber_loss_forward(x: ArrayLike, t: ArrayLike, delta: float = 1.0) -> float | NDArray:
-    """E = sum_i r_i^2 / 2 where |r_i| <= delta, else delta (|r_i| - delta / 2), of each sample; r = x - t."""
+    """E = sum_i r_i^2 / 2 where abs(r_i) <= delta, else delta (abs(r_i) - delta / 2), of each sample; r = x - t."""
     return _loss(x, t, "huber", parameter=delta)[0]
 
 

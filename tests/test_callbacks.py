@@ -17,10 +17,10 @@ EPOCH = Epoch(epoch=3, loss=0.25, validation_loss=0.5, validation_score=0.75, le
 def test_the_model_is_made_once_and_only_if_asked_for():
     made = []
     epoch = Epoch(epoch=1, loss=0.5, _view=lambda: made.append("model") or made[-1])
-    epoch.tell([lambda epoch: None])
+    epoch._tell([lambda epoch: None])
     assert not made
     epoch = Epoch(epoch=1, loss=0.5, _view=lambda: made.append("model") or made[-1])
-    epoch.tell([lambda epoch: epoch.model is epoch.model and None])
+    epoch._tell([lambda epoch: epoch.model is epoch.model and None])
     assert made == ["model"]
     assert epoch.model == "model"
 
@@ -28,14 +28,14 @@ def test_the_model_is_made_once_and_only_if_asked_for():
 def test_the_model_cannot_be_asked_for_later():
     epoch = Epoch(epoch=1, loss=0.5, _view=object)
     with pytest.raises(ZeroDivisionError):
-        epoch.tell([lambda epoch: 1 / 0])
+        epoch._tell([lambda epoch: 1 / 0])
     with pytest.raises(RuntimeError, match=r"Ask for epoch\.model within the callback"):
         _ = epoch.model
 
 
 def test_epochs_can_be_kept_compared_and_pickled_but_not_changed():
     kept = []
-    Epoch(epoch=1, loss=0.5, _view=lambda: None).tell([kept.append])
+    Epoch(epoch=1, loss=0.5, _view=lambda: None)._tell([kept.append])
     assert pickle.loads(pickle.dumps(kept)) == kept == [Epoch(epoch=1, loss=0.5)]
     with pytest.raises(AttributeError):
         kept[0].loss = 0.0
@@ -43,8 +43,8 @@ def test_epochs_can_be_kept_compared_and_pickled_but_not_changed():
 
 def test_all_callbacks_are_called():
     called = []
-    assert Epoch(epoch=1, loss=0.5).tell([lambda epoch: True, called.append])
-    assert not Epoch(epoch=1, loss=0.5).tell([lambda epoch: None, called.append])
+    assert Epoch(epoch=1, loss=0.5)._tell([lambda epoch: True, called.append])
+    assert not Epoch(epoch=1, loss=0.5)._tell([lambda epoch: None, called.append])
     assert len(called) == 2
 
 
