@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
-from sklearn.model_selection import StratifiedKFold, cross_validate
+from sklearn.model_selection import KFold, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -46,9 +46,9 @@ def test_a_notebook_shows_parameters_and_what_was_fitted(Estimator):
 
 
 NOTEBOOK = """
-from IPython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
-InteractiveShell.instance().config["IPKernelApp"] = {}  # as a kernel of Jupyter has it
+from traitlets.config import Config
+InteractiveShell.instance(config=Config({"IPKernelApp": {}}))  # as in a kernel of Jupyter
 import tqdm.notebook
 bars = []
 class Bar(tqdm.notebook.tqdm_notebook):
@@ -177,7 +177,9 @@ def test_stacking():
     assert stack.final_estimator_.n_features_in_ == 3 + 3 + 4
     y = IRIS[:, 3]
     regressor = MLPRegressor(**SMALL | {"max_iter": 200})
-    stack = StackingRegressor([("mlp", regressor)], final_estimator=clone(regressor), cv=2)
+    stack = StackingRegressor(
+        [("mlp", regressor)], final_estimator=clone(regressor), cv=KFold(2, shuffle=True, random_state=0)
+    )
     assert stack.fit(IRIS[:, :3], y).score(IRIS[:, :3], y) > 0.8
 
 
