@@ -7,7 +7,7 @@ from reprlib import repr as shortened
 import numpy as np
 
 _REQUIRED = object()
-MOST = 2**63 - 1  # the engine counts in 64 bits
+MOST = 2**53  # what counts steps and rows: beyond it floats have gaps, and the engine soon no room
 
 
 def refuse(value, expected: str):
@@ -40,7 +40,7 @@ def text(value):
 
 
 def count(value):
-    return value if type(value) is int and 0 <= value <= MOST else refuse(value, "a whole number from 0 to 2^63 - 1")
+    return value if type(value) is int and 0 <= value <= MOST else refuse(value, "a whole number from 0 to 2^53")
 
 
 def number(value):

@@ -230,7 +230,7 @@ class Portable:
 
     def __setstate__(self, state):
         state = dict(state)
-        version = state.pop("_fastbp_version", "without a version")
+        version = state.pop("_fastbp_version", "before 0.1")
         if _compatible(version) != _compatible(fastbp.__version__):
             warnings.warn(
                 PickledByAnotherVersion(

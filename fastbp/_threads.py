@@ -9,6 +9,8 @@ from joblib.parallel import get_active_backend
 
 from fastbp._engine import omp_max_threads
 
+MOST_THREADS = 1024  # OpenMP ends the process where the system refuses it a thread
+
 _in_forked_child = False
 
 
@@ -41,7 +43,7 @@ def effective_n_threads(n_threads: int | None = None) -> int:
     n_threads : int or None, default=None
         None: all that the machine allows, which is the least of the CPU affinity, the cgroup quota and what OpenMP
         was told (``OMP_NUM_THREADS``, threadpoolctl); one inside a worker thread of joblib. A positive number is
-        taken as it is. -1 is all, -2 all but one, and so on.
+        taken as it is, up to 1024. -1 is all, -2 all but one, and so on.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def effective_n_threads(n_threads: int | None = None) -> int:
     if _in_forked_child:
         return 1
     if n_threads is not None and n_threads > 0:
-        return int(n_threads)
+        return min(int(n_threads), MOST_THREADS)
     if n_threads is None and _in_joblib_thread():
         return 1
     allowed = omp_max_threads()
