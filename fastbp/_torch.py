@@ -1,8 +1,10 @@
 """Fitted models to PyTorch and back, weights and all."""
 
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 
@@ -11,6 +13,11 @@ from fastbp._layers import layers_of
 from fastbp._losses import classifier_loss, regressor_loss
 from fastbp._optional import optional
 from fastbp._options import dropout_rates
+
+if TYPE_CHECKING:
+    import torch
+
+    from fastbp.mlp import MLPClassifier, MLPRegressor
 
 _INSTALL = "see https://pytorch.org"
 
@@ -58,7 +65,9 @@ def _linear(W, b):
     return linear
 
 
-def from_torch(module, *, classes=None, multilabel=False, **parameters):
+def from_torch(
+    module: "torch.nn.Sequential", *, classes: ArrayLike | None = None, multilabel: bool = False, **parameters: Any
+) -> "MLPClassifier | MLPRegressor":
     """Return a fitted model that predicts as a PyTorch module does.
 
     Parameters
