@@ -30,6 +30,11 @@ def _n_cpus() -> int:
     return joblib.cpu_count()
 
 
+def _n_affine() -> int:
+    """Processors in this thread's affinity mask as it is now: a program may change it at any time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _n_cpus()
+
+
 def _in_joblib_thread() -> bool:
     """True in a worker of joblib's threading backend, whose siblings already occupy the processors."""
     return threading.current_thread() is not threading.main_thread() and get_active_backend()[0].nesting_level > 0
@@ -66,5 +71,5 @@ def effective_n_threads(n_threads: int | None = None) -> int:
         return 1
     allowed = omp_max_threads()
     if not os.environ.get("OMP_NUM_THREADS"):
-        allowed = min(allowed, _n_cpus())
+        allowed = min(allowed, _n_cpus(), _n_affine())
     return allowed if n_threads is None else max(1, allowed + n_threads + 1)
