@@ -12,31 +12,48 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # No contraction: only explicit fma, so that one seed gives one result. No errno: a square root is one instruction.
-UNIX_FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
-C_FLAGS, OPENMP = ([], ["/openmp"]) if sys.platform == "win32" else (UNIX_FLAGS, ["-fopenmp"])
+C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+
+# What the compiler and the linker need to be told for OpenMP; Apple's clang has the runtime from elsewhere.
+OPENMP = (["-Xpreprocessor", "-fopenmp"], ["-lomp"]) if sys.platform == "darwin" else (["-fopenmp"], ["-fopenmp"])
+
+# MinGW's GCC aligns a stack to 16 bytes only (https://gcc.gnu.org/bugzilla/show_bug.cgi?id=54412), too little for the
+# moves of whole vectors; linked statically, its runtime need not be on the user's PATH.
+MINGW = (["-Wa,-muse-unaligned-vector-move"], ["-static"])
 
 
 class BuildExt(build_ext):
-    """Adds OpenMP to the Cython loops where the compiler has it; without it they run on one thread."""
+    """Adds the flags of this compiler, and OpenMP where it has it; without, the Cython loops run on one thread."""
 
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()  # extensions are compiled side by side
 
     def build_extensions(self):
+        if self.compiler.compiler_type == "msvc":
+            raise SystemExit(
+                "fastbp's kernels are written for GCC and Clang, got Microsoft's compiler: install MinGW-w64 and build "
+                "with `python setup.py build_ext --compiler=mingw32`, or install a wheel."
+            )
+        if self.compiler.compiler_type == "mingw32":
+            self._add(*MINGW)
         if self._has_openmp():
-            for extension in self.extensions:
-                extension.extra_compile_args += OPENMP
-                extension.extra_link_args += [] if sys.platform == "win32" else OPENMP
+            self._add(*OPENMP)
         super().build_extensions()
 
+    def _add(self, compile_args, link_args):
+        for extension in self.extensions:
+            extension.extra_compile_args += compile_args
+            extension.extra_link_args += link_args
+
     def _has_openmp(self):
+        to_compile, to_link = OPENMP
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
             source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
             try:
-                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=OPENMP)
-                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=OPENMP)
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=to_compile)
+                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=to_link)
             except Exception:  # the compiler's own error class differs from one to another
                 return False
         return True

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from fastbp._callbacks import Epoch
     from fastbp._config import show_config
     from fastbp._convert import from_sklearn
+    from fastbp._onnx import register_onnx_converters
     from fastbp._predictor import Predictor
+    from fastbp._save import load
+    from fastbp._torch import from_torch
     from fastbp.mlp import MLPClassifier, MLPRegressor
 
 __all__ = [
@@ -21,7 +24,10 @@ __all__ = [
     "__version__",
     "backprop",
     "from_sklearn",
+    "from_torch",
     "functional",
+    "load",
+    "register_onnx_converters",
     "show_config",
 ]
 
@@ -32,6 +38,9 @@ _HOME = {
     "Predictor": "fastbp._predictor",
     "backprop": "fastbp._backprop",
     "from_sklearn": "fastbp._convert",
+    "from_torch": "fastbp._torch",
+    "register_onnx_converters": "fastbp._onnx",
+    "load": "fastbp._save",
     "show_config": "fastbp._config",
 }
 

@@ -1,7 +1,5 @@
 """A fit on disk: written whole or not at all, and read without running anything."""
 
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +8,20 @@ from zlib import crc32
 import numpy as np
 from scipy.sparse import issparse
 
-FORMAT = "fastbp checkpoint"
-VERSION = 1
-
-_FIELDS = {"parameters", "random_state", "data", "n_rows", "weights", "best", "optimizer", "learning_rate", "progress"}
+from fastbp import _file
+from fastbp._fields import (
+    count,
+    fields,
+    generator,
+    layers,
+    layers_like,
+    maybe,
+    number,
+    optimizer_state,
+    rate,
+    several,
+    take,
+)
 
 # What may change between a fit and its resumption; random_state is compared, but as given, not as drawn from.
 _FREE = {
@@ -49,9 +57,9 @@ class Checkpoint:
             compare(saved["parameters"], described)
             if saved["data"] != data:
                 raise ValueError("The checkpoint was trained on other X, y, sample_weight or validation rows.")
-            random_state = np.random.RandomState()
-            random_state.set_state(saved["random_state"])
+            random_state = saved["random_state"]
         if path is not None:
+            _file.library()  # if it is missing, that is told before training
             path = Path(path)
             if not path.parent.is_dir():
                 raise FileNotFoundError(f"got checkpoint={str(path)!r}: there is no directory {str(path.parent)!r}.")
@@ -68,37 +76,40 @@ class Checkpoint:
 
 
 def save(path, content: dict):
-    """Replace the file by `content`, at once: whoever reads it finds the old one or the new one."""
-    path = Path(path)
-    arrays = []
-    header = {"format": FORMAT, "version": VERSION, "content": _without_arrays(content, arrays)}
-    text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with open(unfinished, "wb") as file:
-            np.savez(file, header=text, **{str(i): array for i, array in enumerate(arrays)})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    """Replace the file by `content`, at once."""
+    _file.write(path, "checkpoint", content)
 
 
 def load(path) -> dict:
-    """Return what `save` was given (tuples as lists); a ValueError says why if that is not what the file holds."""
-    with open(path, "rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                header = json.loads(arrays["header"].tobytes())
-                kind = header["format"], header["version"]
-                if kind != (FORMAT, VERSION):
-                    raise ValueError(f"got format and version {kind}, expected {(FORMAT, VERSION)}.")
-                content = _with_arrays(header["content"], arrays)
-                if content.keys() != _FIELDS:
-                    raise ValueError(f"got the fields {sorted(content)}, expected {sorted(_FIELDS)}.")
-                return content
-        except Exception as error:  # of zipfile, zlib, NumPy or json: a damaged file can bring about any
-            raise ValueError(f"{str(path)!r} is no checkpoint that this fastbp can read: {error}") from error
+    """Return what `save` was given, checked, and the generator itself; a ValueError says what is wrong."""
+    with _file.named(path, "checkpoint"):
+        content = _file.read(path, "checkpoint")
+        weights = take(content, "weights", layers)
+        checks = {
+            "parameters": fields,
+            "random_state": generator,
+            "data": count,
+            "n_rows": count,
+            "best": _best_like(weights),
+            "optimizer": optimizer_state(weights),
+            "learning_rate": rate,
+            "progress": _progress,
+        }
+        return {"weights": weights} | {name: take(content, name, check) for name, check in checks.items()}
+
+
+def _best_like(weights):
+    def check(best):
+        value, parameters = several(lambda part: part, n=2)(best)
+        return [number(value), maybe(layers_like(weights))(parameters)]
+
+    return check
+
+
+def _progress(progress):
+    curves = dict.fromkeys(("losses", "scores", "validation_losses"), several(number))
+    checks = {"n_epochs": count, "n_seen": count, "stale": count, "best": number, **curves}
+    return {name: take(progress, name, check) for name, check in checks.items()}
 
 
 def fingerprint(rows, validation, classes) -> int:
@@ -130,8 +141,15 @@ def _describe(value):
         return [_describe(item) for item in value]
     if isinstance(value, type) and issubclass(value, np.generic):
         return np.dtype(value).name
+    return name_of(value)
+
+
+def name_of(value) -> str:
+    """What to call a function, another object, or a list of such."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(name_of, value))
     named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    return f"{named.__module__}.{named.__qualname__}".lstrip(".")
 
 
 def compare(saved: dict, now: dict):
@@ -163,28 +181,3 @@ def check_fits(saved: dict, parameters, n_rows: int):
 
 def _layout(coefs, intercepts):
     return ", ".join(f"{p.dtype} {p.shape}" for p in [*coefs, *intercepts])
-
-
-# ---- a tree of dicts, lists, numbers, strings and arrays <-> JSON and a list of arrays
-
-
-def _without_arrays(tree, arrays):
-    """The tree as JSON takes it, each array replaced by its place in `arrays`."""
-    if isinstance(tree, np.ndarray):
-        arrays.append(tree)
-        return {"array": len(arrays) - 1}
-    if isinstance(tree, dict):
-        return {"dict": {key: _without_arrays(item, arrays) for key, item in tree.items()}}
-    if isinstance(tree, list | tuple):
-        return [_without_arrays(item, arrays) for item in tree]
-    return tree.item() if isinstance(tree, np.generic) else tree
-
-
-def _with_arrays(tree, arrays):
-    if isinstance(tree, list):
-        return [_with_arrays(item, arrays) for item in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if "array" in tree:
-        return arrays[str(tree["array"])]
-    return {key: _with_arrays(item, arrays) for key, item in tree["dict"].items()}

@@ -97,6 +97,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict] = CLASSIFIER_CONSTRAINTS
+    _class_weights = None  # set by fit
 
     def __init__(
         self,

@@ -1,15 +1,20 @@
 """What a bug report needs to know about this installation."""
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import joblib
 import numpy as np
+from threadpoolctl import threadpool_info
 
 import fastbp
 from fastbp import _kernels
 from fastbp._threads import effective_n_threads
+
+_EXTRAS = ("safetensors", "onnx", "skl2onnx", "matplotlib", "tqdm", "rich", "pandas", "polars", "pyarrow", "torch")
 
 
 def _cpu_name() -> str:
@@ -35,25 +40,50 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def _extras() -> str:
+    versions = {package: _version(package) for package in _EXTRAS}
+    return ", ".join(f"{package} {number}" for package, number in versions.items() if number != "not installed")
+
+
+def _openmp() -> str:
+    """Whether there is any, and all runtimes in this process: two of a kind get in each other's way."""
+    if not _kernels.openmp():
+        return "no (one thread)"
+    runtimes = [library["filepath"] for library in threadpool_info() if library["user_api"] == "openmp"]
+    return f"yes ({', '.join(runtimes) or 'unknown runtime'})"
+
+
+def _environment() -> str:
+    """The variables that decide on instruction sets and threads."""
+    names = [name for name in sorted(os.environ) if name.startswith(("FASTBP_", "OMP_", "GOMP_", "KMP_"))]
+    return ", ".join(f"{name}={os.environ[name]}" for name in names)
+
+
 def _config() -> dict[str, str]:
     lanes = ", ".join(f"{_kernels.lanes(dtype)} of {np.dtype(dtype)}" for dtype in (np.float32, np.float64))
     return {
         "fastbp": fastbp.__version__,
         "instruction set": f"{_kernels.isa_selected()} (can run: {', '.join(_kernels.isa_names())})",
         "vector": lanes,
-        "OpenMP": "yes" if _kernels.openmp() else "no (one thread)",
+        "compiler": _kernels.compiler(),
+        "OpenMP": _openmp(),
         "threads": str(effective_n_threads()),
+        "processors": f"{os.cpu_count()} ({joblib.cpu_count()} for this process)",
+        "environment": _environment() or "none of FASTBP_, OMP_, GOMP_, KMP_",
         "Python": platform.python_version(),
         "NumPy": np.__version__,
         "SciPy": _version("scipy"),
         "scikit-learn": _version("scikit-learn"),
+        "joblib": _version("joblib"),
+        "threadpoolctl": _version("threadpoolctl"),
+        "extras": _extras() or "none",
         "processor": _cpu_name(),
         "platform": platform.platform(),
     }
 
 
 def show_config() -> None:
-    """Print versions, instruction set, threads and processor, as a bug report needs them.
+    """Print what a bug report needs: versions, compiler, instruction set, OpenMP, threads, processor and platform.
 
     Examples
     --------

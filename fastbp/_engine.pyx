@@ -6,13 +6,13 @@ from time import perf_counter
 import numpy as np
 
 cimport numpy as cnp
-from cpython.exc cimport PyErr_CheckSignals
 
 from fastbp._answer cimport CLASSES, Answer, columns_of, form_named
 from fastbp._memory cimport Inputs, Workspace, inputs_of
 from fastbp._openmp cimport omp_get_max_threads, omp_get_wtime
 from fastbp._passes cimport Passes
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, UPDATE, Job
+from fastbp._signals cimport watch_over
 
 from fastbp._objective import Objective
 from fastbp._pace import Pace
@@ -89,7 +89,7 @@ cdef class Network(Passes):
         Raises
         ------
         KeyboardInterrupt
-            On Ctrl-C, after a whole number of batches.
+            On Ctrl-C, at once: a batch that takes long is then left half done, its step taken by some of the weights.
         """
         cdef Job job
         cdef ptrdiff_t batch = 0, last
@@ -107,9 +107,9 @@ cdef class Network(Passes):
             n_threads, stretch = self.pace.next()
             last = min(batch + <ptrdiff_t> stretch, n_batches)
             job.until = omp_get_wtime() + <double> Pace.LONGEST_STRETCH
+            watch_over(&job.watch, stretch <= 2)  # where batches may be long
             self.batches(&job, arrays, self.workspace, batch, last, n_threads, parts)
             self.pace.done(job.last - batch)
-            PyErr_CheckSignals()
             batch = job.last
             if perf_counter() > deadline:
                 break

@@ -34,7 +34,7 @@ from fastbp._portable import Portable
 from fastbp._schedules import schedule
 from fastbp._sklearn_callbacks import CallbackSupportMixin, FitTask
 from fastbp._solver import Solver
-from fastbp._training import Stop, Training, clip_batch_size
+from fastbp._training import Progress, Stop, Training, clip_batch_size
 from fastbp._validation import Judge, check_alike, check_given, split
 
 
@@ -140,22 +140,25 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
         checkpoint, random_state = None, check_random_state(self.random_state)
         sizes = [X.shape[1], *hidden_sizes, self.n_outputs_]
         if first_pass:
-            self._start(sizes, dtype, random_state)
+            progress, weights = Progress(), self._start(sizes, dtype, random_state)
             self._by_inputs = issparse(X)
         else:
             self._check_continues(sizes)
+            progress, weights = self._progress(), self._weights()
         if self.checkpoint is not None or self.resume_from is not None:  # from here on: a warm start drew no weights
             data = fingerprint(rows, validation, getattr(self, "classes_", None))
             checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state, data)
-        with self._network(dtype) as network:
+        with self._network(dtype, weights) as network:
             task = FitTask.of(self, *given, 1 if incremental else self.max_iter, network.get_parameters)
             try:
                 if self.solver == "lbfgs":
                     self._fit_lbfgs(network, rows, task)
                 else:
-                    self._fit_stochastic(network, rows, validation, random_state, checkpoint, task, incremental)
+                    self._fit_stochastic(
+                        network, rows, validation, progress, random_state, checkpoint, task, incremental
+                    )
             finally:  # an error leaves what was learned until then, as in scikit-learn
-                self.coefs_, self.intercepts_ = network.get_parameters()
+                self._set_weights(*network.get_parameters())
         self._check_finite()
         if task is not None:
             task.end()
@@ -185,7 +188,7 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
             raise ValueError(f"X_val, y_val: {error}") from error
 
     def _start(self, sizes, dtype, random_state):
-        """Draw new weights and forget what earlier training left."""
+        """Forget what earlier training left, but for its weights, which predict until this one ends; draw new ones."""
         self._forget()
         self.n_iter_ = 0
         self.t_ = 0
@@ -193,7 +196,7 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
         activation = self.activation
         if not isinstance(activation, str):  # the output layer is drawn like the last hidden one
             activation = [*activation, *activation[-1:]] if len(activation) else "identity"
-        self.coefs_, self.intercepts_ = glorot_uniform(sizes, activation, random_state, dtype)
+        return glorot_uniform(sizes, activation, random_state, dtype)
 
     def _check_continues(self, sizes):
         fitted = self._sizes()
@@ -236,7 +239,7 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
             self.n_iter_ = result.nit
         self.loss_ = float(result.fun)
 
-    def _fit_stochastic(self, network, rows, validation, random_state, checkpoint, task, incremental):
+    def _fit_stochastic(self, network, rows, validation, progress, random_state, checkpoint, task, incremental):
         def view():
             model = self._view(*network.get_parameters())
             model._record(training.progress)
@@ -252,13 +255,14 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
         network.set_dropout(rates, 0 if rates is None else random_state.randint(np.iinfo(np.int32).max))
         n_rows = len(rows.targets) if chosen is None else len(chosen)
         batch_size = clip_batch_size(self.batch_size, n_rows)
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._new_optimizer(n_steps=self.max_iter * -(-n_rows // batch_size))
-        progress = self._progress()
-        best_before = progress.best
+        optimizer = vars(self).get("_optimizer") if incremental else None
+        if optimizer is None:
+            optimizer = self._new_optimizer(n_steps=self.max_iter * -(-n_rows // batch_size))
+        self._optimizer = optimizer
+        best_before = progress.best, network.get_parameters() if incremental and self.early_stopping else None
         training = Training(
             network=network,
-            optimizer=self._optimizer,
+            optimizer=optimizer,
             progress=progress,
             batch_size=batch_size,
             alpha=alphas(self, self.n_layers_ - 2),
@@ -281,7 +285,7 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
         )
         self._record(training.progress)
         if incremental and self.early_stopping:
-            self._keep_best(network, progress.best > best_before, stop)
+            self._keep_best(network, training.progress.best, *best_before, stop)
         if stop is Stop.MAX_ITER and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "

@@ -58,12 +58,12 @@ class History:
         else:
             self.best_validation_score_ = max((s for s in progress.scores if not np.isnan(s)), default=None)
 
-    def _keep_best(self, network, improved, stop):
+    def _keep_best(self, network, best, best_before, weights_before, stop):
         """Across calls of partial_fit: remember the best weights, and bring them back when patience ends."""
-        if improved:
+        if best > best_before:
             self._best_weights = network.get_parameters()
-        elif not hasattr(self, "_best_weights"):  # those before this call
-            self._best_weights = self.coefs_, self.intercepts_
+        elif not hasattr(self, "_best_weights"):
+            self._best_weights = weights_before
         self.stopped_ = stop is Stop.CONVERGED
         if self.stopped_ and self.restore_best is not False:
             network.set_parameters(*self._best_weights)

@@ -15,6 +15,18 @@ from libc.string cimport memset
 from fastbp._memory cimport Arena, Inputs, inputs_of, loss_scratch_lines, panels, rows_of
 from fastbp._openmp cimport fb_has_openmp
 
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define FB_COMPILER "Clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define FB_COMPILER "GCC " __VERSION__
+    #else
+    #define FB_COMPILER "unknown"
+    #endif
+    """
+    const char *FB_COMPILER
+
 cnp.import_array()
 
 ACTIVATIONS = {
@@ -99,6 +111,11 @@ def panel(dtype):
 def openmp():
     """Whether fastbp was compiled with OpenMP."""
     return bool(fb_has_openmp)
+
+
+def compiler():
+    """What fastbp was compiled with."""
+    return FB_COMPILER.decode()
 
 
 # ---- names

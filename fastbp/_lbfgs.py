@@ -1,6 +1,9 @@
 """Training on all rows at once, by SciPy's L-BFGS."""
 
+import os
+import warnings
 from functools import cache
+from threading import Lock
 from time import perf_counter
 
 import numpy as np
@@ -14,7 +17,7 @@ from fastbp._training import Stop
 
 
 class _Iterations:
-    """What SciPy calls after each iteration; `stop` says who ended them, if callbacks or the clock did."""
+    """What SciPy calls after each iteration; `stop` says who ended them, if SciPy did not."""
 
     def __init__(self, assign, max_time, callbacks, view):
         self.assign, self.callbacks, self.view = assign, callbacks, view
@@ -22,9 +25,11 @@ class _Iterations:
         self.started = perf_counter()
         self.n = 0
         self.stop = None
+        self.last = None  # the result so far
 
     def __call__(self, intermediate_result):
         self.n += 1
+        self.last = intermediate_result
         elapsed = perf_counter() - self.started
         if self.callbacks:
             self.assign(intermediate_result.x)  # a line search may have tried others since
@@ -55,24 +60,55 @@ def minimize_lbfgs(
 ) -> scipy.optimize.OptimizeResult:
     """Minimise the loss over all rows at once, leaving the solution in the network.
 
-    `stop` of the result is Stop.CALLBACK or Stop.MAX_TIME if one of these ended it, else None.
+    `stop` of the result says who ended it, if SciPy did not. Ctrl-C leaves the last whole iteration, with a warning.
     """
     objective = Objective(network, X, y, sample_weight, alpha, loss_divisor)
     coefs, intercepts = network.get_parameters()
     iterations = _Iterations(objective.assign, max_time, callbacks, view)
-    # SciPy's vectors are short: the threads of its BLAS would only wait for ours, and ours for them.
-    with _libraries().limit(limits=1, user_api="blas"):
-        result = scipy.optimize.minimize(
-            objective,
-            np.concatenate([p.ravel() for p in coefs + intercepts], dtype=np.float64),
-            method="L-BFGS-B",
-            jac=True,
-            callback=iterations if callbacks or max_time is not None else None,
-            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol, **_lines_of_scipy(verbose)},
-        )
+    start = np.concatenate([p.ravel() for p in coefs + intercepts], dtype=np.float64)
+    try:
+        # SciPy's vectors are short: the threads of its BLAS would only wait for ours, and ours for them.
+        with _one_thread_in_blas:
+            result = scipy.optimize.minimize(
+                objective,
+                start,
+                method="L-BFGS-B",
+                jac=True,
+                callback=iterations,
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": gtol, **_lines_of_scipy(verbose)},
+            )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+        result = iterations.last or scipy.optimize.OptimizeResult(x=start, fun=np.nan)
+        iterations.stop = Stop.INTERRUPTED
     objective.assign(result.x)
-    result.stop = iterations.stop
+    result.nit, result.stop = iterations.n, iterations.stop
     return result
+
+
+class _OneThreadInBLAS:
+    """A limit that holds while any thread of Python's is within; the last one out lifts it."""
+
+    def __init__(self):
+        self.lock, self.n_within, self.limiter = Lock(), 0, None
+
+    def __enter__(self):
+        with self.lock:
+            if self.n_within == 0:
+                self.limiter = _libraries().limit(limits=1, user_api="blas")
+            self.n_within += 1
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.n_within -= 1
+            if self.n_within == 0:
+                self.limiter.restore_original_limits()
+
+
+_one_thread_in_blas = _OneThreadInBLAS()
+# A thread that held the lock while another one forked does not exist in the child.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: vars(_one_thread_in_blas).update(lock=Lock()))
 
 
 @cache

@@ -11,10 +11,12 @@ cdef struct Inputs:
 
 
 cdef class Arena:
-    cdef object block
+    cdef list blocks
+    cdef bint apart
     cdef char *next_line
     cdef ptrdiff_t lines_left
     cdef char *take(self, ptrdiff_t n_lines) except NULL
+    cdef _begin_block(self, ptrdiff_t n_lines)
 
 
 cdef enum Kept:

@@ -14,6 +14,9 @@ cnp.import_array()
 # Lines of memory that can be addressed.
 MOST_LINES = np.iinfo(np.intp).max // FB_LINE
 
+# For tests: whether an arena's stretches are blocks apart, so that a sanitizer or a guard page sees what goes beyond.
+APART = False
+
 
 cdef class Arena:
     """A zeroed block of memory, handed out in whole cache lines."""
@@ -21,18 +24,25 @@ cdef class Arena:
     def __cinit__(self, n_lines):
         if n_lines >= MOST_LINES:
             raise MemoryError(f"{n_lines} lines of {FB_LINE} bytes are more than can be addressed.")
-        self.block = np.zeros((n_lines + 1) * FB_LINE, dtype=np.uint8)
-        cdef size_t address = <size_t> cnp.PyArray_DATA(self.block)
-        self.next_line = <char *> ((address + FB_LINE - 1) // FB_LINE * FB_LINE)
-        self.lines_left = n_lines
+        self.blocks, self.apart, self.lines_left = [], APART, n_lines
+        if not self.apart:
+            self._begin_block(n_lines)
 
     cdef char *take(self, ptrdiff_t n_lines) except NULL:
         if n_lines > self.lines_left:
             raise MemoryError(f"the arena has {self.lines_left} lines left, {n_lines} were asked for.")
+        if self.apart:
+            self._begin_block(n_lines)
         taken = self.next_line
         self.next_line += n_lines * FB_LINE
         self.lines_left -= n_lines
         return taken
+
+    cdef _begin_block(self, ptrdiff_t n_lines):
+        block = np.zeros(n_lines * FB_LINE + FB_LINE - 1, dtype=np.uint8)
+        cdef size_t address = <size_t> cnp.PyArray_DATA(block)
+        self.next_line = <char *> ((address + FB_LINE - 1) // FB_LINE * FB_LINE)
+        self.blocks.append(block)
 
 
 cdef ptrdiff_t panels(ptrdiff_t columns, ptrdiff_t itemsize) noexcept nogil:

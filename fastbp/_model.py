@@ -2,7 +2,7 @@
 
 import copy
 from contextlib import contextmanager
-from operator import index
+from operator import index, itemgetter
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,14 @@ from fastbp._engine import Network
 from fastbp._options import activations
 from fastbp._predictor import Predictor
 from fastbp._threads import effective_n_threads
+
+# One read of a dictionary's two entries, as `update` is one write: no other thread runs in between.
+_BOTH = itemgetter("coefs_", "intercepts_")
+
+
+def sizes_of(coefs, intercepts):
+    """Units of each layer, inputs first."""
+    return [len(coefs[0]), *(len(b) for b in intercepts)]
 
 
 class NetworkPool:
@@ -52,59 +60,68 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     # ---- the network
 
-    def _sizes(self):
-        return [len(self.coefs_[0]), *(len(b) for b in self.intercepts_)]
+    def _weights(self):
+        """coefs_ and intercepts_: both of one fit, though another thread ends a fit meanwhile."""
+        return _BOTH(vars(self))
 
-    def _architecture(self, dtype):
-        """The arguments of Network for coefs_ and intercepts_ as they are now."""
-        sizes, loss = self._sizes(), self._loss
+    def _set_weights(self, coefs, intercepts):
+        """Replace both at once."""
+        vars(self).update(coefs_=coefs, intercepts_=intercepts)
+
+    def _sizes(self):
+        return sizes_of(*self._weights())
+
+    def _architecture(self, dtype, weights):
+        """The arguments of Network for these coefs and intercepts."""
+        sizes, loss = sizes_of(*weights), self._loss
         return tuple(sizes), activations(self, len(sizes) - 2), loss.output, loss.name, dtype
 
-    def _fill(self, network):
+    def _fill(self, network, weights):
         network.n_threads = effective_n_threads(self.n_threads)
-        network.set_parameters(self.coefs_, self.intercepts_)
+        network.set_parameters(*weights)
         return network
 
     @contextmanager
-    def _network(self, dtype):
-        """Lend a network that holds coefs_ and intercepts_."""
+    def _network(self, dtype, weights):
+        """Lend a network that holds these coefs and intercepts."""
         pool = vars(self).setdefault("_networks", NetworkPool())
         by_inputs = vars(self).get("_by_inputs", False)
-        with pool.lend(*self._architecture(dtype), **self._loss.settings, by_inputs=by_inputs) as network:
-            yield self._fill(network)
+        with pool.lend(*self._architecture(dtype, weights), **self._loss.settings, by_inputs=by_inputs) as network:
+            yield self._fill(network, weights)
 
     def _check_is_fitted(self):
         if not hasattr(self, "coefs_"):  # the check itself takes longer than a small prediction
             check_is_fitted(self, "coefs_")
 
     def _inputs(self, X, finite=True):
-        """Return X as the network takes it, and the precision that it asks for; finite=False: a dense X unread."""
+        """Return X as the network takes it, the precision that it asks for, and the weights; finite=False: X unread."""
         self._check_is_fitted()
-        X = check_X(self, X, finite)
-        dtype = working_dtype(self.dtype, np.result_type(X.dtype, *self.coefs_))
+        X, weights = check_X(self, X, finite), self._weights()
+        dtype = working_dtype(self.dtype, np.result_type(X.dtype, *weights[0]))
         if finite or issparse(X):
             check_range(X, dtype, "X")
-        return X, dtype
+        return X, dtype, weights
 
     def _view(self, coefs, intercepts):
         """A fitted copy of the model with these weights."""
         view = copy.copy(self)
-        view.coefs_, view.intercepts_ = coefs, intercepts
+        view._set_weights(coefs, intercepts)
         return view
 
     def _network_and_data(self, X, y, sample_weight, loss):
         """For `backprop`: a network to keep that holds coefs_ and intercepts_, and the data as it takes them."""
         self._check_is_fitted()
         X, y = check_X_y(self, X, y, reset=False)
-        dtype = working_dtype(self.dtype, self.coefs_[0].dtype)
+        weights = self._weights()
+        dtype = working_dtype(self.dtype, weights[0][0].dtype)
         rows = self._rows(X, y, sample_weight, dtype)
-        *architecture, own_loss, dtype = self._architecture(dtype)
+        *architecture, own_loss, dtype = self._architecture(dtype, weights)
         targets, settings = rows.targets, self._loss.settings
         if loss is not None:
             settings = {}
             if self._loss.takes_classes:  # the cross-entropy takes classes, others a column each
                 targets = np.eye(self.n_outputs_, dtype=dtype)[targets[:, 0].astype(np.intp)]
-        network = self._fill(Network(*architecture, loss or own_loss, dtype, **settings))
+        network = self._fill(Network(*architecture, loss or own_loss, dtype, **settings), weights)
         return network, X, targets, rows.sample_weight
 
     # ---- what it computes
@@ -114,8 +131,8 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         A dense X is read once: the network sees, row by row, whether it is finite.
         """
-        X, dtype = self._inputs(X, finite=False)
-        with self._network(dtype) as network:
+        X, dtype, weights = self._inputs(X, finite=False)
+        with self._network(dtype, weights) as network:
             a = network.predict(X, layer=layer, form=form, check_finite=True)
             if a is None:
                 refuse_not_finite(self, X, dtype)
@@ -148,10 +165,12 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
         effective_n_threads(self.n_threads)  # refused here, not by the first call with many rows
-        sizes, hidden, output, _, dtype = self._architecture(working_dtype(self.dtype, self.coefs_[0].dtype))
+        weights = self._weights()
+        dtype = working_dtype(self.dtype, weights[0][0].dtype)
+        sizes, hidden, output, _, _ = self._architecture(dtype, weights)
         form, classes = self._form(), getattr(self, "classes_", None)
         architecture = sizes, hidden, output, dtype
-        return Predictor(architecture, self.coefs_, self.intercepts_, form, self._loss.sorts, self.n_threads, classes)
+        return Predictor(architecture, *weights, form, self._loss.sorts, self.n_threads, classes)
 
     def transform(self, X: ArrayLike, layer: int = -1) -> np.ndarray:
         """Return the activations of a hidden layer: features that the network has learned.
@@ -227,8 +246,8 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             if not -n_outputs <= output < n_outputs:
                 raise ValueError(f"got output={output}, expected {-n_outputs} to {n_outputs - 1}, or None for all.")
             output = output % n_outputs
-        X, dtype = self._inputs(X)
-        with self._network(dtype) as network:
+        X, dtype, weights = self._inputs(X)
+        with self._network(dtype, weights) as network:
             return network.input_gradients(X, output=output, raw=raw)
 
     def _n_hidden(self):

@@ -81,11 +81,31 @@ REGRESSOR_CONSTRAINTS = {
     "quantile": [_INSIDE, *_LISTS],
 }
 
+# Parameters that may be functions, which no file holds.
+FUNCTIONS = ("loss", "learning_rate", "scoring", "callbacks")
+
 # What solver='lbfgs' cannot do, and is no parameter of scikit-learn's that it would ignore.
 _STOCHASTIC_OPTIONS = (
     "dropout", "input_dropout", "weight_decay", "clip_norm", "clip_value", "ema_decay", "warmup", "scoring",
     "restore_best", "checkpoint", "resume_from",
 )  # fmt: skip
+
+
+class LostFunction:
+    """What stands for a function in a model from a file: predictions do without it, training refuses it."""
+
+    def __init__(self, parameter, name):
+        self.parameter, self.name = parameter, name
+        self.__module__, _, self.__qualname__ = name.rpartition(".")
+
+    def __repr__(self):
+        return f"<{self.name}, which no file holds>"
+
+    def __call__(self, *_):
+        raise ValueError(
+            f"{self.parameter} was {self.name}, and no file holds functions: load the model with "
+            f"fastbp.load(path, {self.parameter}=...) to train it."
+        )
 
 
 @cache
@@ -170,6 +190,9 @@ def check_options(model, n_hidden, *, incremental, has_validation, goes_on):
     alphas(model, n_hidden)
     dropout_rates(model, n_hidden)
     as_list(model.callbacks)
+    for name in FUNCTIONS:
+        if isinstance(getattr(model, name), LostFunction):
+            getattr(model, name)()
     if n_hidden == 0 and _is_asked_for(model.dropout):
         raise ValueError(f"dropout={model.dropout!r} acts on hidden layers, but there are none. Leave it 0.")
     if model.solver == "lbfgs":

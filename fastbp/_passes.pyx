@@ -9,6 +9,7 @@ from fastbp._answer cimport Answer
 from fastbp._kernels cimport FB_LINE, FB_SOFTMAX, fb_rows
 from fastbp._memory cimport KEEP_NOTHING, Inputs, Workspace, inputs_of, panels, rows_of
 from fastbp._phases cimport BACKWARD, DROP, FORWARD, GRADIENT, LOSS, Job
+from fastbp._signals cimport watch_over
 from fastbp._team cimport Team
 
 from fastbp._pace import Pace
@@ -74,19 +75,23 @@ cdef class Passes(Team):
         cdef Workspace rows = self.spare
         pace = self.answer_pace if 1 < n_threads and flops < LONG_ANSWER else None
         self.spare = None
-        if pace is not None:
-            self.answer_pace = None
-            n_threads = min(n_threads, <int> pace.next()[0])
-        cdef ptrdiff_t block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
-        if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != X.sparse:
-            rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
-                                      X.sparse))
+        cdef ptrdiff_t block
         answer.refused = False
-        self.predict_rows(rows, X, n, block, n_threads, answer)
-        self.spare = rows
-        if pace is not None:
-            pace.done(n)
-            self.answer_pace = pace
+        try:
+            if pace is not None:
+                self.answer_pace = None
+                n_threads = min(n_threads, <int> pace.next()[0])
+            block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
+            if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != X.sparse:
+                rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
+                                          X.sparse))
+            self.predict_rows(rows, X, n, block, n_threads, answer)
+            if pace is not None:
+                pace.done(n)
+        finally:
+            self.spare = rows
+            if pace is not None:
+                self.answer_pace = pace
         return not answer.refused
 
     cdef gradient_pass(self, Job *job, arrays, Workspace rows, int n_threads):
@@ -151,6 +156,7 @@ cdef class Passes(Team):
         job.learning_rate = NULL
         job.data_loss = job.penalty = 0
         job.t = self.t
+        watch_over(&job.watch, True)
 
     cdef Workspace workspace_of(self, layout):
         return Workspace(self.sizes, self.itemsize, *layout)

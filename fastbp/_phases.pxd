@@ -5,6 +5,7 @@ from fastbp._kernels cimport fb_dropout, fb_output
 from fastbp._memory cimport Inputs, Workspace
 from fastbp._optimizer cimport Optimizer
 from fastbp._parameters cimport Tile
+from fastbp._signals cimport Watch
 
 
 cdef enum Part:
@@ -31,6 +32,7 @@ cdef struct Job:
     double data_loss, penalty
     double until  # the time of omp_get_wtime() after which no batch begins
     ptrdiff_t last  # the batch that does not begin any more
+    Watch watch  # for signals, in a batch that takes long
 
 
 cdef class Phases(Optimizer):
@@ -51,9 +53,9 @@ cdef class Phases(Optimizer):
     cdef void store_gradient(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads,
                              int parts) noexcept nogil
     cdef void phase_2(self, Workspace rows, Job *job, Tile *tile, ptrdiff_t n, int n_threads) noexcept nogil
-    cdef void _forward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n,
+    cdef void _forward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n, int thread,
                        int parts) noexcept nogil
-    cdef void _backward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n,
+    cdef void _backward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n, int thread,
                         int parts) noexcept nogil
     cdef fb_dropout _dropout(self, Job *job, ptrdiff_t batch, ptrdiff_t l, int parts) noexcept nogil
     cdef ptrdiff_t _lines_of_biases(self, Tile *tile) noexcept nogil

@@ -14,6 +14,7 @@ from fastbp._kernels cimport FB_LINE, activation_named, fb_dropout, fb_sorted, n
 from fastbp._memory cimport KEEP_F, KEEP_NOTHING, KEEP_Z, SHOW_Z, Inputs, Workspace
 from fastbp._optimizer cimport Optimizer
 from fastbp._parameters cimport MAX_TILE_PANELS, Tile
+from fastbp._signals cimport goes_on
 
 cnp.import_array()
 
@@ -101,7 +102,7 @@ cdef class Phases(Optimizer):
         cdef ptrdiff_t first = batch * job.batch_size + s, L = self.L, at = s * FB_LINE
         cdef char *w = NULL
         if parts & FORWARD:
-            self._forward(rows, job, batch, s, n, parts)
+            self._forward(rows, job, batch, s, n, thread, parts)
         if parts & LOSS:
             self.k.gather_columns(job.y, job.n_y, job.order, first, n, rows.y + s * self.itemsize, rows.ld)
             if job.w != NULL:
@@ -110,14 +111,16 @@ cdef class Phases(Optimizer):
             self.k.loss(&self.out, rows.z[L] + at, rows.y + s * self.itemsize, w, rows.a[L] + at, rows.delta[L] + at,
                         rows.losses + s, rows.scratch + thread * rows.n_scratch * FB_LINE, n, rows.ld)  # BP1
         if parts & BACKWARD:
-            self._backward(rows, job, batch, s, n, parts)
+            self._backward(rows, job, batch, s, n, thread, parts)
 
-    cdef void _forward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n,
+    cdef void _forward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n, int thread,
                        int parts) noexcept nogil:
         cdef ptrdiff_t l, at = s * FB_LINE
         cdef fb_dropout drop = self._dropout(job, batch, 0, parts)
         self.first_layer(rows, &job.X, job.order, batch * job.batch_size + s, &drop, s, at, n)
         for l in range(1, self.L):
+            if not goes_on(&job.watch, thread):
+                return
             drop = self._dropout(job, batch, l, parts)
             if drop.rate > 0:
                 self.k.dropout(&drop, s, rows.f[l] + at, rows.a[l] + at, n, self.layer[l].n_out, rows.ld)
@@ -135,11 +138,13 @@ cdef class Phases(Optimizer):
             self.k.dropout(drop, s, rows.a[0] + at, rows.a[0] + at, n, self.layer[1].n_in, rows.ld)
         self.k.forward(&self.layer[1], rows.a[0] + at, rows.z[1] + at, rows.f[1] + at, n, rows.ld)  # F
 
-    cdef void _backward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n,
+    cdef void _backward(self, Workspace rows, Job *job, ptrdiff_t batch, ptrdiff_t s, ptrdiff_t n, int thread,
                         int parts) noexcept nogil:
         cdef ptrdiff_t l, last = 1 if rows.delta[0] == NULL else 0, at = s * FB_LINE
         cdef fb_dropout drop
         for l in range(self.L, last, -1):
+            if not goes_on(&job.watch, thread):
+                return
             self.k.delta(&self.layer[l], self.layer[l - 1].activation, rows.delta[l] + at, rows.kept[l - 1] + at,
                          rows.delta[l - 1] + at, n, rows.ld)  # BP2
             drop = self._dropout(job, batch, l - 1, parts)

@@ -12,6 +12,8 @@ from fastbp import _kernels
 class ConstantRate:
     """The same learning rate in every step, after a linear warm-up of so many steps."""
 
+    name = "constant"
+
     def __init__(self, initial: float, warmup: int = 0):
         self.initial = float(initial)
         self.warmup = warmup
@@ -35,9 +37,15 @@ class ConstantRate:
         """Answer a lack of progress: whether to go on, and what to tell the user."""
         return False, "Stopping."
 
+    def describe(self) -> dict:
+        """What `schedule` made it of, and where it stands; a function is None."""
+        return {"schedule": self.name} | {key: value for key, value in vars(self).items() if key != "factors"}
+
 
 class InverseScalingRate(ConstantRate):
     """initial / (n_seen + 1)^power."""
+
+    name = "invscaling"
 
     def __init__(self, initial: float, power: float, warmup: int = 0):
         super().__init__(initial, warmup)
@@ -50,6 +58,7 @@ class InverseScalingRate(ConstantRate):
 class AdaptiveRate(ConstantRate):
     """A fifth of the rate at each plateau, until it is negligible."""
 
+    name = "adaptive"
     negligible = 1e-6
 
     def on_plateau(self) -> tuple[bool, str]:
@@ -66,6 +75,10 @@ class ScheduledRate(ConstantRate):
         super().__init__(initial, warmup)
         self.factors = factors
         self.n_steps = n_steps
+
+    @property
+    def name(self):
+        return _NAMES.get(self.factors)
 
     def _rates(self, first_step, n_batches):
         steps = np.minimum(np.arange(first_step, first_step + n_batches), self.n_steps - 1)
@@ -129,6 +142,7 @@ def call_each(function, steps, n_steps):
 
 
 _FACTORS = {"cosine": cosine, "one_cycle": one_cycle, "coslog4": coslog4}
+_NAMES = {factors: name for name, factors in _FACTORS.items()}
 
 
 def schedule(learning_rate, initial: float, *, n_steps: int, power: float = 0.5, warmup: int | float = 0):

@@ -11,9 +11,9 @@ cdef class Team(Phases):
     cdef double flops(self, ptrdiff_t rows, bint backward, double density) noexcept nogil
     cdef int worthwhile_threads(self, double flops) noexcept nogil
     cdef bint is_brief(self, double flops) noexcept nogil
-    cdef void run(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts) noexcept
-    cdef void predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
-                           Answer *answer) noexcept
+    cdef int run(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts) except -1
+    cdef int predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
+                          Answer *answer) except -1
     cdef ptrdiff_t _count_shards(self, ptrdiff_t n, int n_threads) noexcept nogil
     cdef ptrdiff_t _first_tile(self, ptrdiff_t part, ptrdiff_t n_parts) noexcept nogil
     cdef void _predict_block(self, Workspace rows, const Inputs *X, ptrdiff_t first, ptrdiff_t n, ptrdiff_t at,

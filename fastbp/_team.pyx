@@ -12,6 +12,7 @@ from fastbp._memory cimport Inputs, Workspace, panels
 from fastbp._openmp cimport omp_barrier, omp_get_wtime
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
+from fastbp._signals cimport Watch, goes_on, raise_what_was_raised, watch_over
 
 from fastbp._pace import Pace
 
@@ -21,6 +22,8 @@ cdef ptrdiff_t SHARD_ROWS = 128
 cdef ptrdiff_t SHARD_UNIT = 4
 # Floating-point operations that pay for one more thread's part in two barriers.
 cdef double WORK_PER_THREAD = 1e6
+# Floating-point operations that may take so long, without vectors, that Ctrl-C is to be looked for meanwhile.
+cdef double MAY_BE_LONG = 1e7
 
 
 cdef class Team(Phases):
@@ -77,12 +80,14 @@ cdef class Team(Phases):
                 high = middle
         return low
 
-    cdef void run(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts) noexcept:
+    cdef int run(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts) except -1:
         """Some parts of the step (Part) of batches first..last, in one parallel region.
 
         Beside each phase, thread 0 does what needs one thread. A prange in a parallel block does not wait at its end:
         the barriers are explicit. LOSS without GRADIENT is for one batch at a time: its sum has no barrier after it.
-        Updates end early, with `job.last` the first batch not done, when their time is over.
+        Updates end early, with `job.last` the first batch not done, when their time is over. A signal whose handler
+        raises cuts the batch short: its step is taken by some tiles and not by others. Loops are passed by then, but
+        no barrier, for the threads learn of it one by one.
         """
         cdef ptrdiff_t batch, shard, part, tile, n, n_shards, n_units, s
         cdef bint stores = self.clip_norm > 0 or not parts & UPDATE
@@ -98,9 +103,10 @@ cdef class Team(Phases):
                     self.begin_batch(job, batch, n, parts)
                 for shard in prange(n_shards, schedule="static"):
                     s = n_units * shard // n_shards * SHARD_UNIT
-                    self.phase_1(rows, job, batch, s, min(n_units * (shard + 1) // n_shards * SHARD_UNIT, n) - s,
-                                 threadid(), parts)
-                if parts & GRADIENT and job.X.sparse:
+                    if goes_on(&job.watch, threadid()):
+                        self.phase_1(rows, job, batch, s, min(n_units * (shard + 1) // n_shards * SHARD_UNIT, n) - s,
+                                     threadid(), parts)
+                if parts & GRADIENT and job.X.sparse and goes_on(&job.watch, threadid()):
                     for part in prange(n_threads, schedule="static", chunksize=1):
                         self.sort_entries(rows, job, batch, n, part, n_threads, parts)
                 omp_barrier()
@@ -109,31 +115,39 @@ cdef class Team(Phases):
                 if parts & GRADIENT and stores:
                     for part in prange(n_threads, schedule="static", chunksize=1):
                         for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
-                            self.store_gradient(rows, job, &self.tiles[tile], n, n_threads, parts)
+                            if goes_on(&job.watch, threadid()):
+                                self.store_gradient(rows, job, &self.tiles[tile], n, n_threads, parts)
                     omp_barrier()
                     if threadid() == 0 and parts & UPDATE:
                         self.limit_norm()
                     omp_barrier()
                 if parts & UPDATE:
-                    if threadid() == 0 and omp_get_wtime() > job.until:
-                        job.last = batch + 1  # read by all after the next barrier
                     for part in prange(n_threads, schedule="static", chunksize=1):
                         for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
-                            self.phase_2(rows, job, &self.tiles[tile], n, n_threads)
+                            if goes_on(&job.watch, threadid()):
+                                self.phase_2(rows, job, &self.tiles[tile], n, n_threads)
+                    if threadid() == 0 and (omp_get_wtime() > job.until or not goes_on(&job.watch, 0)):
+                        job.last = batch + 1  # read by all after the next barrier
                     omp_barrier()
+        return raise_what_was_raised()
 
-    cdef void predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
-                           Answer *answer) noexcept:
+    cdef int predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
+                          Answer *answer) except -1:
         """What is asked of n rows of X, each thread `block` of them at a time in its part of `rows`."""
         cdef ptrdiff_t i, n_blocks = (n + block - 1) // block
-        if self.is_brief(self.flops(n, False, X.density)):
+        cdef double flops = self.flops(n, False, X.density)
+        cdef Watch watch
+        if self.is_brief(flops):
             for i in range(n_blocks):
                 self._predict_block(rows, X, i * block, min(block, n - i * block), 0, 0, answer)
-            return
+            return 0
+        watch_over(&watch, flops > MAY_BE_LONG)
         with nogil, parallel(num_threads=n_threads):
             for i in prange(n_blocks, schedule="dynamic"):
-                self._predict_block(rows, X, i * block, min(block, n - i * block), threadid() * block * FB_LINE,
-                                    threadid(), answer)
+                if goes_on(&watch, threadid()):
+                    self._predict_block(rows, X, i * block, min(block, n - i * block), threadid() * block * FB_LINE,
+                                        threadid(), answer)
+        return raise_what_was_raised()
 
     cdef void _predict_block(self, Workspace rows, const Inputs *X, ptrdiff_t first, ptrdiff_t n, ptrdiff_t at,
                              int thread, Answer *answer) noexcept nogil:

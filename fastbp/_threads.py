@@ -9,6 +9,8 @@ from joblib.parallel import get_active_backend
 
 from fastbp._engine import omp_max_threads
 
+MOST_THREADS = 1024  # OpenMP ends the process where the system refuses it a thread
+
 _in_forked_child = False
 
 
@@ -28,6 +30,11 @@ def _n_cpus() -> int:
     return joblib.cpu_count()
 
 
+def _n_affine() -> int:
+    """Processors in this thread's affinity mask as it is now: a program may change it at any time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _n_cpus()
+
+
 def _in_joblib_thread() -> bool:
     """True in a worker of joblib's threading backend, whose siblings already occupy the processors."""
     return threading.current_thread() is not threading.main_thread() and get_active_backend()[0].nesting_level > 0
@@ -41,7 +48,7 @@ def effective_n_threads(n_threads: int | None = None) -> int:
     n_threads : int or None, default=None
         None: all that the machine allows, which is the least of the CPU affinity, the cgroup quota and what OpenMP
         was told (``OMP_NUM_THREADS``, threadpoolctl); one inside a worker thread of joblib. A positive number is
-        taken as it is. -1 is all, -2 all but one, and so on.
+        taken as it is, up to 1024. -1 is all, -2 all but one, and so on.
 
     Returns
     -------
@@ -59,10 +66,10 @@ def effective_n_threads(n_threads: int | None = None) -> int:
     if _in_forked_child:
         return 1
     if n_threads is not None and n_threads > 0:
-        return int(n_threads)
+        return min(int(n_threads), MOST_THREADS)
     if n_threads is None and _in_joblib_thread():
         return 1
     allowed = omp_max_threads()
     if not os.environ.get("OMP_NUM_THREADS"):
-        allowed = min(allowed, _n_cpus())
+        allowed = min(allowed, _n_cpus(), _n_affine())
     return allowed if n_threads is None else max(1, allowed + n_threads + 1)

@@ -1,5 +1,7 @@
 """What the tests share: the instruction sets that run here, ragged shapes, random networks, and how close is close."""
 
+import re
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,6 +29,17 @@ OPTIMIZERS = {
     "nesterov": ("sgd", dict(momentum=0.9, nesterov=True)),
     "adam": ("adam", dict(beta_1=0.8, beta_2=0.99, epsilon=1e-7)),
 }
+
+
+def pytest_collection_modifyitems(items):
+    """Skip a docstring whose example imports a package that is not installed."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.path.suffix == ".py":
+            source = "".join(example.source for example in item.dtest.examples)
+            packages = set(re.findall(r"^(?:import|from) (\w+)", source, flags=re.MULTILINE))
+            missing = ", ".join(package for package in sorted(packages) if find_spec(package) is None)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=f"needs {missing}"))
 
 
 @pytest.fixture(params=_kernels.isa_names())

@@ -118,3 +118,12 @@ def test_what_is_no_fitted_network():
         from_sklearn(sklearn.neural_network.MLPClassifier())
     with pytest.raises(NotFittedError):
         MLPClassifier().to_sklearn()
+
+
+@pytest.mark.parametrize("case", ["two classes", "three classes"])
+def test_backprop_of_a_model_from_scikit_learn(case):
+    """Its class weights are none."""
+    name, parameters, X, y = CASES[case]
+    theirs = getattr(sklearn.neural_network, name)(**{**SMALL, **parameters}).fit(X, y)
+    expected = np.mean(-np.log(theirs.predict_proba(X)[np.arange(len(y)), np.searchsorted(theirs.classes_, y)]))
+    assert fastbp.backprop(from_sklearn(theirs), X, y).loss / len(y) == pytest.approx(expected)

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import joblib
 import numpy as np
@@ -161,4 +163,27 @@ def test_show_config_names_what_a_bug_report_needs(capsys):
     assert shown["fastbp"] == fastbp.__version__
     assert shown["instruction-set"].startswith(_kernels.isa_selected())
     assert shown["threads"] == str(effective_n_threads())
-    assert {"OpenMP", "Python", "NumPy", "SciPy", "scikit-learn", "processor", "platform"} <= set(shown)
+    assert shown["compiler"].split()[0] in ("GCC", "Clang", "unknown")
+    assert shown["OpenMP"].startswith("yes (/") == _kernels.openmp()
+    assert shown["processors"].split()[0] == str(os.cpu_count())
+    for package in ("NumPy", "SciPy", "scikit-learn", "joblib", "threadpoolctl"):
+        assert shown[package] == version(package)
+    assert shown["Python"] == platform.python_version()
+    assert shown["platform"] == platform.platform()
+    assert shown["processor"]
+
+
+def test_show_config_names_what_was_set_and_installed(capsys, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    fastbp.show_config()
+    shown = capsys.readouterr().out
+    assert "OMP_WAIT_POLICY=passive" in shown
+    pytest.importorskip("safetensors")
+    assert f"safetensors {version('safetensors')}" in shown
+
+
+def test_more_threads_than_any_machine_gives():
+    """The engine counts in 32 bits, and OpenMP ends the process that cannot have a thread."""
+    assert effective_n_threads(10**15) == effective_n_threads(1025) == 1024
+    model = fitted()
+    assert np.array_equal(model.set_params(n_threads=2**62).predict(X), model.set_params(n_threads=1).predict(X))

@@ -8,6 +8,7 @@
  * Hashed besides results: the lines past the rows of a call, where no kernel may write. Not hashed: padding columns, which
  * the contract leaves open, and fma_peak, which counts lanes. Inputs avoid what makes a NaN out of numbers (0 / 0,
  * inf - inf), since its sign bit is set on x86 and clear on ARM. */
+#define _DEFAULT_SOURCE /* mmap, of guarded.h */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "fastbp.h"
 #define FB_REAL PRECISION
 #include "simd/real.h"
+#include "guarded.h"
 
 #ifdef ISAS /* T(name) T(name)...: the instruction sets, where dispatch.c cannot know, since they are emulated */
 #define PASTE(isa, precision) fb_##isa##_f##precision
@@ -112,18 +114,14 @@ static real quarter(void) { return (real)below(5) / 4; }
 
 static real weight(void) { return (real)(1 + below(8)) / 4; }
 
-/* Lines of FB_LINE bytes for one case. */
-static _Alignas(FB_LINE) real pool[1 << 21];
-static size_t used;
-
-static real *take(ptrdiff_t lines, generator draw)
+/* So many elements for one case, or lines of them. */
+static real *take_elements(ptrdiff_t count, generator draw)
 {
-    real *p = pool + used;
-    used += (size_t)lines * PANEL;
-    if (used > sizeof pool / sizeof *pool) abort();
-    for (ptrdiff_t i = 0; i < lines * PANEL; i++) p[i] = draw();
+    real *p = guarded((size_t)count * sizeof(real));
+    for (ptrdiff_t i = 0; i < count; i++) p[i] = draw();
     return p;
 }
+static real *take(ptrdiff_t lines, generator draw) { return take_elements(lines * PANEL, draw); }
 
 static ptrdiff_t panels(ptrdiff_t columns) { return (columns + PANEL - 1) / PANEL; }
 static real *take_matrix(ptrdiff_t columns, ptrdiff_t ld) { return take(panels(columns) * ld, ordinary); }
@@ -135,16 +133,11 @@ static fb_layer take_layer(ptrdiff_t n_in, ptrdiff_t n_out)
                       .b = take(rows / PANEL, ordinary)};
 }
 
-/* The lines that a loss may use, full of NaN; not of `pool`, since their number depends on the lanes. */
+/* The lines that a loss may use, full of NaN. */
 static void *scratch_for(ptrdiff_t n_out)
 {
-    static void *scratch;
     const size_t size = (size_t)(2 * (n_out + K->lanes)) * FB_LINE;
-    free(scratch); /* exactly the size of the contract, so that a sanitizer sees what goes beyond */
-    scratch = aligned_alloc(FB_LINE, size);
-    if (!scratch) abort();
-    memset(scratch, 0xff, size);
-    return scratch;
+    return memset(guarded(size), 0xff, size);
 }
 
 /* The cases */
@@ -153,6 +146,7 @@ static const ptrdiff_t SIZES[] = {1, 2, 7, 10, 15, 16, 17, 31, 33, 100};
 enum { N_SIZES = sizeof SIZES / sizeof *SIZES, GAP = 3 /* lines past the rows of a call */ };
 
 static void begin_case(void) { used = 0; }
+static ptrdiff_t gap(void) { return below(2) ? GAP : 0; }
 static void end_case(ptrdiff_t a, ptrdiff_t b, ptrdiff_t c)
 {
     if (verbose) printf("# %td %td %td: %016" PRIx64 "\n", a, b, c, hash);
@@ -186,23 +180,24 @@ static void each_pair(void (*kernel)(ptrdiff_t a, ptrdiff_t b))
 
 static void gather_case(ptrdiff_t n, ptrdiff_t columns)
 {
-    static double source[2 * 100 * 105]; /* either precision, with room for a stride of 2 */
     enum { FIRST = 2 };
-    const ptrdiff_t ld = n + GAP, total = n + 5;
-    int64_t order[105];
+    const ptrdiff_t ld = n + gap(), total = n + FIRST;
+    int64_t order[100 + FIRST];
     for (ptrdiff_t s = 0; s < total; s++) order[s] = (s * 8 + 3) % total;
     for (int is_float64 = 0; is_float64 < 2; is_float64++)
         for (int layout = 0; layout < 6; layout++) {
             const ptrdiff_t size = is_float64 ? sizeof(double) : sizeof(float), wide = layout / 2 == 2 ? 2 : 1;
             const int by_column = layout / 2 == 1;
-            const fb_rows X = {.data = (const char *)source, .n_columns = columns, .is_float64 = is_float64,
+            begin_case();
+            const ptrdiff_t count = by_column ? total * columns : (total * columns - 1) * wide + 1; /* to the last element */
+            char *source = guarded((size_t)(count * size));
+            const fb_rows X = {.data = source, .n_columns = columns, .is_float64 = is_float64,
                                .row_stride = size * (by_column ? 1 : columns * wide),
                                .column_stride = size * (by_column ? total : wide)};
-            begin_case();
-            for (ptrdiff_t i = 0; i < total * columns * wide; i++) {
+            for (ptrdiff_t i = 0; i < count; i++) {
                 const int64_t x = (int64_t)next() >> 10;
                 if (is_float64)
-                    source[i] = (double)x / ((int64_t)1 << 53);
+                    ((double *)source)[i] = (double)x / ((int64_t)1 << 53);
                 else
                     ((float *)source)[i] = (float)x / ((int64_t)1 << 53);
             }
@@ -217,9 +212,9 @@ static void run_gather(void) { each_pair(gather_case); }
 static void gather_columns_case(ptrdiff_t n, ptrdiff_t n_y)
 {
     begin_case();
-    const ptrdiff_t ld = panels(n + GAP) * PANEL;
-    const real *rows = take(panels(n * n_y), ordinary);
-    real *y = take(panels(n_y * ld), ordinary);
+    const ptrdiff_t ld = n + gap();
+    const real *rows = take_elements(n * n_y, ordinary);
+    real *y = take_elements(n_y * ld, ordinary);
     int64_t order[100];
     for (ptrdiff_t s = 0; s < n; s++) order[s] = n - 1 - s;
     K->gather_columns(rows, n_y, n % 2 ? order : NULL, 0, n, y, ld);
@@ -231,11 +226,11 @@ static void run_gather_columns(void) { each_pair(gather_columns_case); }
 static void scatter_case(ptrdiff_t n, ptrdiff_t columns)
 {
     begin_case();
-    const ptrdiff_t ld = n + GAP;
+    const ptrdiff_t ld = n + gap();
     const real *a = take_matrix(columns, ld);
-    real *rows = take(panels(n * columns) + GAP, ordinary);
+    real *rows = take_elements(n * columns, ordinary);
     K->scatter(a, n, columns, ld, rows);
-    see(rows, (panels(n * columns) + GAP) * PANEL);
+    see(rows, n * columns);
     end_case(n, columns, 0);
 }
 static void run_scatter(void) { each_pair(scatter_case); }
@@ -246,7 +241,7 @@ static int needs_z(fb_activation f) { return f >= FB_GELU && f <= FB_MISH; } /* 
 static void forward_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
 {
     begin_case();
-    const ptrdiff_t ld = n + GAP;
+    const ptrdiff_t ld = n + gap();
     fb_layer layer = take_layer(n_in, n_out);
     layer.activation = any_activation();
     const real *a_prev = take_matrix(n_in, ld);
@@ -275,7 +270,7 @@ static void run_output(void)
         for (int i = 0; i < N_SIZES && !needs_z((fb_activation)f); i++)
             for (int j = 0; j < N_SIZES; j++) {
                 begin_case();
-                const ptrdiff_t n = SIZES[i], n_out = SIZES[j], ld = n + GAP;
+                const ptrdiff_t n = SIZES[i], n_out = SIZES[j], ld = n + gap();
                 const fb_output out = {.n_out = n_out, .activation = (fb_activation)f};
                 real *z = take_z(out.activation, FB_SQUARED_ERROR, below(2), n_out, ld);
                 real *a = below(2) ? z : take_matrix(n_out, ld);
@@ -288,10 +283,10 @@ static void run_output(void)
 static void loss_case(const fb_output *out, int weighted, ptrdiff_t n)
 {
     begin_case();
-    const ptrdiff_t ld = panels(n + GAP) * PANEL;
+    const ptrdiff_t ld = n + gap();
     const int of_scale = out->loss == FB_POISSON || out->loss == FB_GAMMA, wide = out->clip > 0 && !of_scale;
     const real *z = take_z(out->activation, out->loss, wide, out->n_out, ld);
-    real *y = take(panels((out->y_is_class ? 1 : out->n_out) * ld), quarter), *w = weighted ? take(panels(n), weight) : NULL;
+    real *y = take_elements((out->y_is_class ? 1 : out->n_out) * ld, quarter), *w = weighted ? take_elements(n, weight) : NULL;
     real *a = take_matrix(out->n_out, ld), *delta = take_matrix(out->n_out, ld);
     double losses[100 + GAP] = {0};
     if (out->y_is_class)
@@ -336,7 +331,7 @@ static void run_loss(void)
 static void delta_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
 {
     begin_case();
-    const ptrdiff_t ld = n + GAP;
+    const ptrdiff_t ld = n + gap();
     const fb_layer layer = take_layer(n_in, n_out);
     const real *delta = take_matrix(n_out, ld), *a_prev = take_matrix(n_in, ld);
     real *delta_prev = take_matrix(n_in, ld);
@@ -349,7 +344,7 @@ static void run_delta(void) { each_shape(delta_case); }
 static void gradient_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
 {
     begin_case();
-    const ptrdiff_t ld = n + GAP, rows = panels(n_out) * PANEL;
+    const ptrdiff_t ld = n + gap(), rows = panels(n_out) * PANEL;
     const real *delta = take_matrix(n_out, ld), *a_prev = take_matrix(n_in, ld);
     real *dW = take_matrix(n_in, rows);
     for (ptrdiff_t j = 0; j < n_out; j += PANEL)
@@ -381,7 +376,7 @@ static void dropout_case(ptrdiff_t n, ptrdiff_t columns)
     for (int i = 0; i < 4; i++) {
         begin_case();
         const fb_dropout drop = {.seed = next(), .layer = (uint64_t)i, .step = next(), .rate = RATES[i]};
-        const ptrdiff_t ld = n + GAP;
+        const ptrdiff_t ld = n + gap();
         real *x = take_matrix(columns, ld), *y = below(2) ? x : take_matrix(columns, ld);
         K->dropout(&drop, below(1000), x, y, n, columns, ld);
         see_matrix(y, n, columns, ld);
@@ -428,7 +423,7 @@ static void sparse_case(ptrdiff_t n, ptrdiff_t n_in, ptrdiff_t n_out)
     enum { FIRST = 1, PARTS = 3 };
     const fb_csr X = take_csr(n, n_in);
     const fb_dropout dropout = {.seed = next(), .step = next(), .rate = 0.25}, *drop = below(2) ? &dropout : NULL;
-    const ptrdiff_t ld = n + GAP, rows = panels(n_out) * PANEL, n_panels = panels(n_in);
+    const ptrdiff_t ld = n + gap(), rows = panels(n_out) * PANEL, n_panels = panels(n_in);
     int64_t order[ROWS + FIRST];
     for (ptrdiff_t s = 0; s < n; s++) order[s + FIRST] = below(n);
     fb_layer layer = take_layer(n_in, n_out);
@@ -562,7 +557,7 @@ static void run_derive(void)
 static void softmax_derive_case(ptrdiff_t n, ptrdiff_t n_out)
 {
     begin_case();
-    const ptrdiff_t ld = n + GAP;
+    const ptrdiff_t ld = n + gap();
     const real *a = take_matrix(n_out, ld);
     real *delta = take_matrix(n_out, ld);
     K->softmax_derive(a, delta, scratch_for(n_out), n, n_out, ld);

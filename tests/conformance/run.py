@@ -64,7 +64,7 @@ class Line:
 
 def call(command):
     """What the command prints; a failure is a RuntimeError with what it had to say."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=1200)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
         raise RuntimeError(f"{Path(command[0]).name}: {said[0] if said else f'exit status {done.returncode}'}")

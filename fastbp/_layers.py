@@ -1,0 +1,52 @@
+"""What a form of a fitted network in another language is made of."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastbp._data import working_dtype
+
+
+class Layer(NamedTuple):
+    """a = f(a_prev @ W.T + b)."""
+
+    W: np.ndarray  # (n_out, n_in)
+    b: np.ndarray  # (n_out,)
+    f: str
+
+
+class Layers(NamedTuple):
+    """A fitted network, and how its outputs are shown."""
+
+    layers: list[Layer]
+    dtype: np.dtype  # of the weights and of the arithmetic
+    form: str  # see _answer.pyx: "plain", "two_columns" or "shares"
+    sorts: bool  # the outputs of a row
+    labels: np.ndarray | None  # of a classifier of one label a row: one for each column of its probabilities
+    multilabel: bool
+
+    @property
+    def sizes(self):
+        return [self.layers[0].W.shape[1], *(len(layer.b) for layer in self.layers)]
+
+    @property
+    def n_columns(self):
+        """Of predict_proba, or of predict of a regressor."""
+        return 2 if self.form == "two_columns" else self.sizes[-1]
+
+
+def layers_of(model, dtype=None):
+    """The layers of a fitted model, in its own precision or in another one."""
+    model._check_is_fitted()
+    model._check_finite()
+    dtype = np.dtype(dtype or working_dtype(model.dtype, model.coefs_[0].dtype))
+    _, hidden, output, *_ = model._architecture(dtype)
+    layers = [
+        Layer(np.array(coefs.T, dtype, order="C"), np.array(intercepts, dtype), f)
+        for coefs, intercepts, f in zip(model.coefs_, model.intercepts_, (*hidden, output), strict=True)
+    ]
+    multilabel = hasattr(model, "classes_") and model._label_binarizer.y_type_.startswith("multilabel")
+    it = Layers(layers, dtype, model._form(), model._loss.sorts, None, multilabel)
+    if not hasattr(model, "classes_") or multilabel:
+        return it
+    return it._replace(labels=model.classes_.take(np.arange(it.n_columns), mode="clip"))  # twice a single class
