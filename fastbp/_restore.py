@@ -180,7 +180,10 @@ def _labels(value):
         raise ValueError(f"got {len(labels)} labels of up to {max(map(len, labels))} characters: a table too large.")
     if not all(low < high for low, high in pairwise(labels)):
         refuse(labels, "labels in ascending order")
-    array = np.array(labels, dtype=dtype)
+    try:
+        array = np.array(labels, dtype=dtype)
+    except OverflowError:
+        refuse(labels, f"labels of {dtype}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         refuse(labels, "finite labels")
     return array

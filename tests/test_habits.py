@@ -46,9 +46,10 @@ def test_a_notebook_shows_parameters_and_what_was_fitted(Estimator):
 
 
 NOTEBOOK = """
+import sys
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
-InteractiveShell.instance(config=Config({"IPKernelApp": {}}))  # as in a kernel of Jupyter
+InteractiveShell.instance()
+sys.modules["ipykernel.zmqshell"] = sys  # by which tqdm knows a notebook
 import tqdm.notebook
 bars = []
 class Bar(tqdm.notebook.tqdm_notebook):
@@ -59,7 +60,7 @@ tqdm.notebook.tqdm_notebook = tqdm.notebook.tqdm = Bar
 import numpy as np
 from fastbp import MLPRegressor
 X = np.random.RandomState(0).standard_normal((50, 3))
-MLPRegressor(5, max_iter=4, n_iter_no_change=9, verbose=2, random_state=0).fit(X, X[:, 0])
+MLPRegressor(hidden_layer_sizes=5, max_iter=4, n_iter_no_change=9, verbose=2, random_state=0).fit(X, X[:, 0])
 text, bar, right = bars[0].container.children
 print(bar.value, bar.max, "loss=" in right.value)
 """

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from test_file import edit
 
 import fastbp
-from fastbp import MLPClassifier, MLPRegressor
+from fastbp import MLPClassifier, MLPRegressor, _file
 
 pytest.importorskip("safetensors")
 pytestmark = [
@@ -318,6 +318,79 @@ def test_a_checkpoint_is_no_model(path):
     MLPClassifier(**SMALL, checkpoint=path).fit(IRIS, SPECIES)
     with pytest.raises(ValueError, match="got the format 'fastbp checkpoint', expected 'fastbp model'"):
         fastbp.load(path)
+
+
+# What a file may say wrongly, each with a checksum that is right, and where the error finds it.
+SPOILED = {
+    "an estimator by another name": (lambda c: c.update(estimator="os.system"), "estimator: got 'os.system'"),
+    "no weights": (lambda c: c.pop("coefs_"), "the field 'coefs_' is missing"),
+    "weights that do not chain": (lambda c: c["coefs_"].reverse(), "arrays of shapes"),
+    "a layer too many": (lambda c: c["coefs_"].append(np.zeros((3, 3))), "arrays of shapes"),
+    "whole numbers as weights": (lambda c: c["coefs_"].__setitem__(0, np.ones((4, 5), int)), "float32 or"),
+    "two precisions": (lambda c: c["intercepts_"].__setitem__(0, np.ones(5, np.float32)), "one precision"),
+    "weights that are no numbers": (lambda c: c["coefs_"][0].fill(np.nan), "NaN or infinity"),
+    "a parameter out of range": (lambda c: c["parameters"].update(alpha=-1), "'alpha' parameter"),
+    "a parameter of another type": (lambda c: c["parameters"].update(solver=["adam"]), "'solver' parameter"),
+    "an activation for another net": (lambda c: c["parameters"].update(activation=["relu"]), "has 1 values"),
+    "an unknown activation": (lambda c: c["parameters"].update(activation="step"), "'activation' parameter"),
+    "a function that is no name": (lambda c: c["functions"].update(scoring=[1]), "expected a string"),
+    "an unknown loss": (lambda c: c["loss"].update(name="hinge"), "'hinge'"),
+    "an output of another kind": (lambda c: c["loss"].update(output="exp"), "do not go together"),
+    "levels of a loss without": (lambda c: c["loss"]["settings"].update(levels=[0.5]), "levels"),
+    "levels out of range": (lambda c: c["loss"]["settings"].update(levels=[2]), "levels: got 2"),
+    "too few classes": (lambda c: c["classes_"]["values"].pop(), "2 classes, multiclass targets and 3 outputs"),
+    "classes of another type": (lambda c: c["classes_"].update(values=["a", "b", "c"]), "labels of int64"),
+    "classes out of order": (lambda c: c["classes_"]["values"].reverse(), "ascending order"),
+    "classes that overflow": (lambda c: c["classes_"].update(values=[0, 1, 2**63]), "classes_: got .*of int64"),
+    "classes of objects": (lambda c: c["classes_"].update(dtype="O"), "classes_: dtype: got 'O'"),
+    "two classes": (lambda c: c["targets"].update(kind="binary"), "do not go together"),
+    "negative class weights": (lambda c: c.update(class_weights=np.array([1, -1, 1.0])), "class_weights: |>= 0"),
+    "a curve of words": (lambda c: c["history"].update(loss_curve_=["0.5"]), r"loss_curve_: got \['0\.5'\]"),
+    "epochs before the first": (lambda c: c.update(n_iter_=-1), "n_iter_: got -1"),
+    "names for other columns": (lambda c: c.update(feature_names_in_=["a"]), "feature_names_in_: got"),
+    "features in an unknown form": (lambda c: c.update(set_output="xml"), "set_output: got 'xml'"),
+    "an unknown solver": (lambda c: c["optimizer"].update(name="lion"), "'lion'"),
+    "another solver's state": (lambda c: c["optimizer"]["state"].update(solver="sgd"), "state is that of 'sgd'"),
+    "a setting out of range": (lambda c: c["optimizer"]["settings"].update(beta_1=1.0), "beta_1: got 1.0"),
+    "moments of other shapes": (lambda c: c["optimizer"]["state"]["moments"][0][0].pop(), "moments: "),
+    "an unknown schedule": (lambda c: c["optimizer"]["rate"].update(schedule="step"), "rate: schedule: got"),
+    "a rate without end": (lambda c: c["optimizer"]["rate"].update(initial=np.inf), "rate: initial: got inf"),
+    "a generator that reads beyond its key": (
+        lambda c: c["random_state"]["state"].update(pos=700), "random_state: got a key of 624 words at"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "message"), SPOILED.values(), ids=SPOILED)
+def test_fields_are_checked(spoil, message, path):
+    MLPClassifier(**SMALL | {"random_state": np.random.RandomState(0)}).fit(IRIS, SPECIES).save(path)
+    content = _file.read(path, "model")
+    _file.write(path, "model", content)
+    fastbp.load(path)
+    spoil(content)
+    _file.write(path, "model", content)
+    with pytest.raises(ValueError, match=rf"model\.safetensors' is no model that this fastbp can read: .*{message}"):
+        fastbp.load(path)
+
+
+def test_labels_as_wide_as_one_of_them_take_no_memory(path):
+    MLPClassifier(**SMALL).fit(IRIS, SPECIES.astype(str)).save(path)
+    content = _file.read(path, "model")
+    content["classes_"]["values"] = [f"{i:06}" for i in range(10**5)] + ["x" * 10**5]  # 40 GB as an array
+    content["coefs_"][-1], content["intercepts_"][-1] = np.zeros((4, 100_001)), np.zeros(100_001)
+    del content["optimizer"]
+    _file.write(path, "model", content)
+    with pytest.raises(ValueError, match="classes_: got 100001 labels of up to 100000 characters"):
+        fastbp.load(path)
+
+
+def test_a_file_does_not_say_what_is_overwritten_here(path):
+    MLPClassifier(**SMALL).fit(IRIS, SPECIES).save(path)
+    content = _file.read(path, "model")
+    content["parameters"] |= {"checkpoint": str(path.with_name("precious")), "resume_from": str(path)}
+    _file.write(path, "model", content)
+    assert fastbp.load(path).fit(IRIS, SPECIES).checkpoint is None
+    assert not path.with_name("precious").exists()
 
 
 HERE = Path(__file__).parent / "data"
