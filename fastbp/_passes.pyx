@@ -16,8 +16,6 @@ from fastbp._pace import Pace
 
 cnp.import_array()
 
-# Rows of a block of predictions: its activations stay in L2 through all layers.
-cdef ptrdiff_t PREDICT_ROWS = 96
 # Floating-point operations of a prediction that is so long, some 10 ms, that waiting for a busy core is nothing to it.
 cdef double LONG_ANSWER = 1e9
 
@@ -81,7 +79,7 @@ cdef class Passes(Team):
             if pace is not None:
                 self.answer_pace = None
                 n_threads = min(n_threads, <int> pace.next()[0])
-            block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
+            block = max(1, min(self.answer_rows, (n + n_threads - 1) // n_threads))
             if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != X.sparse:
                 rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
                                           X.sparse))
