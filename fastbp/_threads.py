@@ -9,6 +9,9 @@ from joblib.parallel import get_active_backend
 
 from fastbp._engine import omp_max_threads
 
+# More are refused by the system, in OpenMP by ending the process.
+MOST_THREADS = 1024
+
 _in_forked_child = False
 
 
@@ -41,7 +44,7 @@ def effective_n_threads(n_threads: int | None = None) -> int:
     n_threads : int or None, default=None
         None: all that the machine allows, which is the least of the CPU affinity, the cgroup quota and what OpenMP
         was told (``OMP_NUM_THREADS``, threadpoolctl); one inside a worker thread of joblib. A positive number is
-        taken as it is. -1 is all, -2 all but one, and so on.
+        taken as it is, up to 1024. -1 is all, -2 all but one, and so on.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def effective_n_threads(n_threads: int | None = None) -> int:
     if _in_forked_child:
         return 1
     if n_threads is not None and n_threads > 0:
-        return int(n_threads)
+        return min(int(n_threads), MOST_THREADS)
     if n_threads is None and _in_joblib_thread():
         return 1
     allowed = omp_max_threads()
