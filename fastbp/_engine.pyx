@@ -227,4 +227,4 @@ cdef class Network(Passes):
             for s in range(n):
                 loss += rows.losses[s]
             sum_w += job.sum_w
-        return a, loss / sum_w if sum_w > 0 else float("nan")
+        return a, loss / sum_w if sum_w != 0 else float("nan")

@@ -8,7 +8,7 @@ from cython.parallel cimport parallel, prange, threadid
 
 from fastbp._answer cimport Answer, is_finite, write_answer
 from fastbp._kernels cimport FB_LINE, fb_dropout
-from fastbp._memory cimport Inputs, Workspace, panels
+from fastbp._memory cimport Inputs, Workspace
 from fastbp._openmp cimport omp_barrier, omp_get_wtime
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
@@ -179,7 +179,7 @@ cdef class Team(Phases):
         cdef fb_dropout drop
         drop.rate = 0
         self.first_layer(rows, X, NULL, first, &drop, 0, at, n)
-        if answer.checks and not X.sparse and not is_finite(rows, at, n, panels(self.layer[1].n_in, self.itemsize),
+        if answer.checks and not X.sparse and not is_finite(rows.a[0] + at, rows.ld, n, self.layer[1].n_in,
                                                             self.itemsize):
             answer.refused = True
         for i in range(2, l + 1):
@@ -187,4 +187,6 @@ cdef class Team(Phases):
         if l == self.L and not answer.raw:
             self.k.output(&self.out, rows.z[l] + at, rows.a[l] + at, rows.scratch + thread * rows.n_scratch * FB_LINE,
                           n, rows.ld)
+        if answer.checks and not is_finite(rows.a[l] + at, rows.ld, n, self.layer[l].n_out, self.itemsize):
+            answer.overflowed = True
         write_answer(self.k, answer, rows.a[l] + at, rows.ld, first, n, self.layer[l].n_out, self.itemsize)
