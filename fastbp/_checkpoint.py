@@ -70,13 +70,13 @@ class Checkpoint:
 def save(path, content: dict):
     """Replace the file by `content`, at once: whoever reads it finds the old one or the new one."""
     path = Path(path)
-    arrays = []
+    arrays: list[np.ndarray] = []
     header = {"format": FORMAT, "version": VERSION, "content": _without_arrays(content, arrays)}
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with open(unfinished, "wb") as file:
-            np.savez(file, header=text, **{str(i): array for i, array in enumerate(arrays)})
+            np.savez(file, header=text, **{str(i): array for i, array in enumerate(arrays)})  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)

@@ -12,7 +12,7 @@ from fastbp import _kernels
 class ConstantRate:
     """The same learning rate in every step, after a linear warm-up of so many steps."""
 
-    def __init__(self, initial: float, warmup: int = 0):
+    def __init__(self, initial: float, warmup: float = 0):
         self.initial = float(initial)
         self.warmup = warmup
         self.learning_rate = self.initial
@@ -39,7 +39,7 @@ class ConstantRate:
 class InverseScalingRate(ConstantRate):
     """initial / (n_seen + 1)^power."""
 
-    def __init__(self, initial: float, power: float, warmup: int = 0):
+    def __init__(self, initial: float, power: float, warmup: float = 0):
         super().__init__(initial, warmup)
         self.power = power
 
@@ -62,7 +62,7 @@ class AdaptiveRate(ConstantRate):
 class ScheduledRate(ConstantRate):
     """initial * factors(steps, n_steps), steps from 0; beyond n_steps the last factor holds."""
 
-    def __init__(self, initial: float, factors: Callable, n_steps: int, warmup: int = 0):
+    def __init__(self, initial: float, factors: Callable, n_steps: int, warmup: float = 0):
         super().__init__(initial, warmup)
         self.factors = factors
         self.n_steps = n_steps
@@ -131,7 +131,7 @@ def call_each(function, steps, n_steps):
 _FACTORS = {"cosine": cosine, "one_cycle": one_cycle, "coslog4": coslog4}
 
 
-def schedule(learning_rate, initial: float, *, n_steps: int, power: float = 0.5, warmup: int | float = 0):
+def schedule(learning_rate, initial: float, *, n_steps: int, power: float = 0.5, warmup: float = 0):
     """The rate object of a name, or of a callable(step, n_steps) that returns a factor on `initial`.
 
     `n_steps` are the steps of the whole training; `warmup` counts steps, or is a fraction of these.
