@@ -2,8 +2,8 @@
 #include "fastbp.h"
 #include "target.h"
 
-extern const fb_kernels fb_avx512_f32, fb_avx512_f64, fb_avx2_f32, fb_avx2_f64, fb_neon_f32, fb_neon_f64, fb_baseline_f32,
-    fb_baseline_f64;
+extern const fb_kernels fb_avx512_f32, fb_avx512_f64, fb_avx2_f32, fb_avx2_f64, fb_neon_f32, fb_neon_f64,
+    fb_baseline_f32, fb_baseline_f64;
 
 #ifdef FB_X86
 static int runs_avx512(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"); }

@@ -31,6 +31,7 @@
 
 enum { FB_LINE = 64 }; /* bytes of a panel's row */
 
+/* clang-format off */
 typedef enum {
     FB_IDENTITY, FB_LOGISTIC, FB_TANH, FB_RELU, FB_LEAKY_RELU, FB_ELU, FB_SELU, FB_SOFTPLUS, /* f' is read from a */
     FB_GELU, FB_SILU, FB_MISH,                                                              /* f' is read from z */
@@ -40,6 +41,7 @@ typedef enum {
     FB_SQUARED_ERROR, FB_ABSOLUTE_ERROR, FB_HUBER, FB_QUANTILE, FB_POISSON, FB_GAMMA,
     FB_LOG_LOSS, FB_BINARY_LOG_LOSS, FB_FOCAL, FB_BINARY_FOCAL
 } fb_loss_name;
+/* clang-format on */
 typedef enum { FB_SGD, FB_ADAM, FB_RMSPROP, FB_SCHEDULE_FREE } fb_solver;
 
 /* Rows of X as the caller keeps them: any strides (in bytes), float32 or float64. */
@@ -70,7 +72,7 @@ typedef struct {
     double smoothing; /* y of the log losses becomes y (1 - smoothing) + smoothing / (classes: n_out, or 2) */
     double parameter; /* where the Huber loss turns linear, or the focal loss's exponent */
     const double *levels;        /* (n_out,): of the quantile loss */
-    const double *class_weights; /* (n_out, 2): what output j's cost counts at y = 0 and at y = 1; NULL: 1, as for softmax */
+    const double *class_weights; /* (n_out, 2): what output j's cost counts at y = 0 and at y = 1; NULL: 1 */
 } fb_output;
 
 /* What U needs besides W and dW. */
@@ -119,16 +121,16 @@ typedef struct {
 
     /* a (n, n_columns) and y (n, n_y) by column, from rows order[first..] (NULL: first..) of X and of y_rows. */
     void (*gather)(const fb_rows *X, const int64_t *order, ptrdiff_t first, ptrdiff_t n, void *a, ptrdiff_t ld);
-    void (*gather_columns)(const void *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n, void *y,
-                           ptrdiff_t ld);
+    void (*gather_columns)(const void *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                           void *y, ptrdiff_t ld);
     void (*scatter)(const void *a, ptrdiff_t n, ptrdiff_t n_columns, ptrdiff_t ld, void *rows);
 
     void (*forward)(const fb_layer *layer, const void *a_prev, void *z, void *a, ptrdiff_t n, ptrdiff_t ld); /* F */
     /* a from z (which may be a); scratch: FB_LINE bytes for each of 2 * (n_out + lanes). */
     void (*output)(const fb_output *out, const void *z, void *a, void *scratch, ptrdiff_t n, ptrdiff_t ld);
     /* The same, and delta and losses[s] = w_s C_s; y (n_y, ld) by column; w (n,) or NULL. */
-    void (*loss)(const fb_output *out, const void *z, const void *y, const void *w, void *a, void *delta, double *losses,
-                 void *scratch, ptrdiff_t n, ptrdiff_t ld); /* BP1 */
+    void (*loss)(const fb_output *out, const void *z, const void *y, const void *w, void *a, void *delta,
+                 double *losses, void *scratch, ptrdiff_t n, ptrdiff_t ld); /* BP1 */
     /* kept: what f' of the layer before is read from, a or z (fb_activation). */
     void (*delta)(const fb_layer *layer, fb_activation f_prev, const void *delta, const void *kept, void *delta_prev,
                   ptrdiff_t n, ptrdiff_t ld); /* BP2 */
@@ -136,12 +138,13 @@ typedef struct {
     void (*dropout)(const fb_dropout *drop, ptrdiff_t first, const void *x, void *y, ptrdiff_t n, ptrdiff_t n_columns,
                     ptrdiff_t ld);
     /* dW of one panel of delta (n_rows <= PANEL outputs) and n_columns inputs, panels dW_ld rows apart. */
-    void (*gradient)(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows, ptrdiff_t n_columns,
-                     void *dW, ptrdiff_t dW_ld); /* BP4 */
+    void (*gradient)(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows,
+                     ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld); /* BP4 */
     void (*bias_gradient)(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db); /* BP3, one panel */
     /* n_lines rows of a panel in place, with their state m, v and, if one is kept, their average (else NULL); returns the
      * sum of their squares after the step. */
-    double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, const fb_step *step); /* U */
+    double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines,
+                     const fb_step *step); /* U */
     /* The same sum, and that of g^2; by_inputs: of at most PANEL lines, added as if they were columns. */
     double (*squares)(const void *W, ptrdiff_t n_lines, int by_inputs);
     double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines, int by_inputs, const fb_step *step);
@@ -151,8 +154,8 @@ typedef struct {
                            const fb_dropout *drop, ptrdiff_t s, void *z, void *a, ptrdiff_t n, ptrdiff_t ld);
     void (*sort_entries)(const fb_csr *X, const int64_t *order, ptrdiff_t first, const fb_dropout *drop, ptrdiff_t n,
                          ptrdiff_t part, const fb_sorted *sorted);
-    void (*gradient_sparse)(const void *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs, ptrdiff_t n_inputs,
-                            int by_inputs, void *dW);
+    void (*gradient_sparse)(const void *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs,
+                            ptrdiff_t n_inputs, int by_inputs, void *dW);
     /* Wt from W: rows j.. of the panel of W that holds inputs k.. */
     void (*mirror)(const fb_layer *layer, ptrdiff_t j, ptrdiff_t k);
 
@@ -161,7 +164,8 @@ typedef struct {
     void (*derive)(fb_activation f, const void *kept, void *delta, ptrdiff_t n_lines); /* delta *= f'(z) */
     void (*softmax_derive)(const void *a, void *delta, void *scratch, ptrdiff_t n, ptrdiff_t n_out, ptrdiff_t ld);
     void (*logarithm)(const void *x, void *y, ptrdiff_t n_lines);
-    double (*fma_peak)(ptrdiff_t n_rounds, double *sink); /* a loop of independent fma; returns the count of operations */
+    /* A loop of independent fma; returns the count of operations. */
+    double (*fma_peak)(ptrdiff_t n_rounds, double *sink);
 } fb_kernels;
 
 /* Table i of those that run on this processor, best first (NULL past the last), for 4 or 8 byte reals. */

@@ -1,4 +1,4 @@
-/* What differs between compilers: compiling a region for one instruction set, and unrolling. */
+/* What differs between compilers: compiling a region for one instruction set, and unrolling a loop. */
 #ifndef FB_TARGET_H
 #define FB_TARGET_H
 
@@ -7,13 +7,13 @@
 #if defined(__clang__)
 #define FB_TARGET_BEGIN(isa) FB_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
 #define FB_TARGET_END _Pragma("clang attribute pop")
-#define FB_UNROLL _Pragma("unroll")
+#define FB_UNROLL(...) _Pragma("unroll") for (__VA_ARGS__)
 #elif defined(__GNUC__)
 #define FB_TARGET_BEGIN(isa) _Pragma("GCC push_options") FB_PRAGMA(GCC target(isa))
 #define FB_TARGET_END _Pragma("GCC pop_options")
-#define FB_UNROLL _Pragma("GCC unroll 64")
+#define FB_UNROLL(...) _Pragma("GCC unroll 64") for (__VA_ARGS__)
 #else
-#define FB_UNROLL
+#define FB_UNROLL(...) for (__VA_ARGS__)
 #endif
 
 /* A function whose constant arguments must reach its loops: one tile is written once and compiled for each shape. */

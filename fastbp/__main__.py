@@ -87,7 +87,7 @@ def compare(data: Split, scale: bool, arguments: argparse.Namespace, **parameter
     fits = {"fastbp": fit("fastbp", ours, data, _kernels.isa_selected(), n_threads)}
     if not arguments.no_sklearn:
         with threadpool_limits(n_threads, user_api="blas"):
-            blas = next((lib for lib in threadpool_info() if lib["user_api"] == "blas"), {})
+            blas: dict = next((lib for lib in threadpool_info() if lib["user_api"] == "blas"), {})
             instruction_set = f"{blas.get('internal_api', 'unknown')} {blas.get('architecture', '')}".strip()
             theirs = pipeline(SklearnMLPClassifier(**parameters))
             fits["scikit-learn"] = fit("scikit-learn", theirs, data, instruction_set, blas.get("num_threads", 1))

@@ -67,8 +67,8 @@ def as_list(callbacks) -> list:
 class Silent:
     """No report; also what a report consists of."""
 
-    def __call__(self, epoch: Epoch):
-        """Report an epoch."""
+    def __call__(self, epoch: Epoch | None):
+        """Report an epoch; None where no report needs it."""
 
     def say(self, sentence: str):
         """Report an event between two epochs."""

@@ -6,14 +6,13 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fastbp._class_weight import check_class_weight, class_weights, label_weights
 from fastbp._docs import with_shared_text
-from fastbp._estimator import BaseMLP, is_stochastic
+from fastbp._estimator import BaseMLP, of_stochastic_solvers, validated
 from fastbp._losses import classifier_loss
 from fastbp._options import CLASSIFIER_CONSTRAINTS
 
@@ -149,8 +148,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ):
         self._keep(locals())
 
-    @available_if(is_stochastic)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @of_stochastic_solvers
+    @validated
     @with_shared_text
     def partial_fit(
         self,

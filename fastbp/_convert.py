@@ -1,6 +1,7 @@
 """Fitted models from scikit-learn and back, weights and all."""
 
 import copy
+from typing import TYPE_CHECKING
 
 import sklearn.neural_network
 from sklearn.base import is_classifier
@@ -8,6 +9,10 @@ from sklearn.utils._param_validation import make_constraint
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp._losses import classifier_loss, regressor_loss
+
+if TYPE_CHECKING:
+    from fastbp._classifier import MLPClassifier
+    from fastbp._regressor import MLPRegressor
 
 # What training has left, in both packages under the same names; the state of the optimizer stays behind.
 _FITTED = (
@@ -17,7 +22,7 @@ _FITTED = (
 )  # fmt: skip
 
 
-def from_sklearn(mlp):
+def from_sklearn(mlp) -> "MLPClassifier | MLPRegressor":
     """Return a fitted model that predicts as scikit-learn's does.
 
     Parameters

@@ -1,9 +1,12 @@
 """What the docstrings of the two estimators share, written once."""
 
 import inspect
+from typing import TypeVar
+
+Documented = TypeVar("Documented")
 
 
-def with_shared_text(documented):
+def with_shared_text(documented: Documented) -> Documented:
     """Put the texts below where a docstring names them in braces, as {parameters} or {validation}."""
     text = inspect.cleandoc(documented.__doc__ or "")
     for name, shared in _TEXTS.items():

@@ -3,8 +3,9 @@
 import sys
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from operator import index
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastbp._callbacks import as_list, reporter
@@ -38,6 +40,13 @@ from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, clip_batch_size
 from fastbp._validation import Judge, check_alike, check_given, check_weights_of, split
 
+Method = TypeVar("Method", bound=Callable)
+
+
+def validated(method: Method) -> Method:
+    """The method after scikit-learn's check of all parameters."""
+    return _fit_context(prefer_skip_nested_validation=True)(method)
+
 
 def is_stochastic(estimator) -> bool:
     """Whether the solver can learn from one batch after another, which `partial_fit` needs."""
@@ -46,6 +55,11 @@ def is_stochastic(estimator) -> bool:
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
         )
     return True
+
+
+def of_stochastic_solvers(method: Method) -> Method:
+    """A method that a model has only where `is_stochastic`."""
+    return available_if(is_stochastic)(method)
 
 
 class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstimator, ABC):
@@ -90,7 +104,7 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
 
     # ---- fitting
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @validated
     @with_shared_text
     def fit(
         self,

@@ -6,12 +6,11 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
-from sklearn.utils.metaestimators import available_if
 
 from fastbp._docs import with_shared_text
-from fastbp._estimator import BaseMLP, is_stochastic
+from fastbp._estimator import BaseMLP, of_stochastic_solvers, validated
 from fastbp._losses import check_range_of_y, regressor_loss
 from fastbp._options import REGRESSOR_CONSTRAINTS
 
@@ -127,8 +126,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ):
         self._keep(locals())
 
-    @available_if(is_stochastic)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @of_stochastic_solvers
+    @validated
     @with_shared_text
     def partial_fit(
         self,

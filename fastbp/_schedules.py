@@ -14,7 +14,7 @@ class ConstantRate:
 
     name = "constant"
 
-    def __init__(self, initial: float, warmup: int = 0):
+    def __init__(self, initial: float, warmup: float = 0):
         self.initial = float(initial)
         self.warmup = warmup
         self.learning_rate = self.initial
@@ -47,7 +47,7 @@ class InverseScalingRate(ConstantRate):
 
     name = "invscaling"
 
-    def __init__(self, initial: float, power: float, warmup: int = 0):
+    def __init__(self, initial: float, power: float, warmup: float = 0):
         super().__init__(initial, warmup)
         self.power = power
 
@@ -71,7 +71,7 @@ class AdaptiveRate(ConstantRate):
 class ScheduledRate(ConstantRate):
     """initial * factors(steps, n_steps), steps from 0; beyond n_steps the last factor holds."""
 
-    def __init__(self, initial: float, factors: Callable, n_steps: int, warmup: int = 0):
+    def __init__(self, initial: float, factors: Callable, n_steps: int, warmup: float = 0):
         super().__init__(initial, warmup)
         self.factors = factors
         self.n_steps = n_steps
@@ -145,7 +145,7 @@ _FACTORS = {"cosine": cosine, "one_cycle": one_cycle, "coslog4": coslog4}
 _NAMES = {factors: name for name, factors in _FACTORS.items()}
 
 
-def schedule(learning_rate, initial: float, *, n_steps: int, power: float = 0.5, warmup: int | float = 0):
+def schedule(learning_rate, initial: float, *, n_steps: int, power: float = 0.5, warmup: float = 0):
     """The rate object of a name, or of a callable(step, n_steps) that returns a factor on `initial`.
 
     `n_steps` are the steps of the whole training; `warmup` counts steps, or is a fraction of these.

@@ -3,6 +3,7 @@
 import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from fastbp._schedules import ConstantRate
 
@@ -19,7 +20,7 @@ class Solver:
     name: str
     settings: dict
     rate: ConstantRate
-    _network: object = None
+    _network: Any = None
     _state: dict | None = None  # while there is no network
 
     def __getstate__(self):

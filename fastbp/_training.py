@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Best:
 class Training:
     """Mini-batch training of a network; `run` may be called again to go on from `progress`."""
 
-    network: object
+    network: Any
     optimizer: Solver
     progress: Progress
     batch_size: int
@@ -225,7 +225,7 @@ class Training:
         return self.progress.n_epochs
 
 
-def clip_batch_size(batch_size: int | str, n_samples: int) -> int:
+def clip_batch_size(batch_size: int | Literal["auto"], n_samples: int) -> int:
     """Rows per mini-batch: "auto" is 200, and never more than there are."""
     if batch_size == "auto":
         return min(200, n_samples)

@@ -320,9 +320,9 @@ def _loss(x, t, loss, levels=None, parameter=0.0):
     return (E if x.ndim == 2 else float(E[0])), dx.reshape(x.shape)
 
 
-def _reals(*arrays):
+def _reals(*given: ArrayLike) -> list[NDArray]:
     """The arrays in one precision: float32 if all are, else float64."""
-    arrays = [np.asarray(array) for array in arrays]
+    arrays = [np.asarray(array) for array in given]
     dtype = np.float32 if all(array.dtype == np.float32 for array in arrays) else np.float64
     for array in arrays:
         if array.ndim not in (1, 2) or array.size == 0:
@@ -333,7 +333,7 @@ def _reals(*arrays):
         return [np.asarray(array, dtype=dtype) for array in arrays]
 
 
-def _same_shape(**arrays):
+def _same_shape(**arrays: ArrayLike) -> tuple[NDArray, NDArray]:
     """_reals of two named arrays, which must have one shape."""
     (first, a), (second, b) = zip(arrays, _reals(*arrays.values()), strict=True)
     if a.shape != b.shape:

@@ -2,9 +2,11 @@
  *
  * f' is written from a = f(z) where it can be, so that z need not be kept. gelu, silu and mish fall before they rise, so
  * that a does not tell z; they keep z, and stop it where f' has come to 0 or 1, lest infinity meet 0 in a product. */
+/* clang-format off */
 #define ACTIVATIONS(X)                                                                                                 \
     X(FB_IDENTITY) X(FB_LOGISTIC) X(FB_TANH) X(FB_RELU) X(FB_LEAKY_RELU) X(FB_ELU) X(FB_SELU) X(FB_SOFTPLUS)           \
     X(FB_GELU) X(FB_SILU) X(FB_MISH) X(FB_EXP)
+/* clang-format on */
 
 static const real LEAK = (real)0.01;
 static const real LAMBDA = (real)1.05070098735548049342, LAMBDA_ALPHA = (real)1.75809934084737685994; /* of selu */

@@ -19,8 +19,8 @@ static void t_gather(const fb_rows *X, const int64_t *order, ptrdiff_t first, pt
 {
     gather(X, order, first, n, a, ld);
 }
-static void t_gather_columns(const void *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n, void *y,
-                             ptrdiff_t ld)
+static void t_gather_columns(const void *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                             void *y, ptrdiff_t ld)
 {
     gather_columns(y_rows, n_y, order, first, n, y, ld);
 }
@@ -36,8 +36,8 @@ static void t_output(const fb_output *out, const void *z, void *a, void *scratch
 {
     output(out, z, a, scratch, n, ld);
 }
-static void t_loss(const fb_output *out, const void *z, const void *y, const void *w, void *a, void *delta, double *losses,
-                   void *scratch, ptrdiff_t n, ptrdiff_t ld)
+static void t_loss(const fb_output *out, const void *z, const void *y, const void *w, void *a, void *delta,
+                   double *losses, void *scratch, ptrdiff_t n, ptrdiff_t ld)
 {
     loss(out, z, y, w, a, delta, losses, scratch, n, ld);
 }
@@ -46,12 +46,15 @@ static void t_delta(const fb_layer *layer, fb_activation f_prev, const void *del
 {
     delta_previous(layer, f_prev, delta, kept, delta_prev, n, ld);
 }
-static void t_gradient(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows, ptrdiff_t n_columns,
-                       void *dW, ptrdiff_t dW_ld)
+static void t_gradient(const void *delta, const void *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows,
+                       ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld)
 {
     gradient(delta, a_prev, n, ld, n_rows, n_columns, dW, dW_ld);
 }
-static void t_bias_gradient(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db) { bias_gradient(delta, n, n_rows, db); }
+static void t_bias_gradient(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db)
+{
+    bias_gradient(delta, n, n_rows, db);
+}
 static void t_dropout(const fb_dropout *drop, ptrdiff_t first, const void *x, void *y, ptrdiff_t n, ptrdiff_t n_columns,
                       ptrdiff_t ld)
 {
@@ -62,8 +65,8 @@ static void t_forward_sparse(const fb_layer *layer, const fb_csr *X, const int64
 {
     forward_sparse(layer, X, order, first, drop, s, z, a, n, ld);
 }
-static void t_gradient_sparse(const void *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs, ptrdiff_t n_inputs,
-                              int by_inputs, void *dW)
+static void t_gradient_sparse(const void *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs,
+                              ptrdiff_t n_inputs, int by_inputs, void *dW)
 {
     gradient_sparse(delta, X, panel, n_outputs, n_inputs, by_inputs, dW);
 }
@@ -79,7 +82,10 @@ static double t_squares(const void *W, ptrdiff_t n_lines, int by_inputs)
 {
     return by_inputs ? sum_squares_by_inputs(W, n_lines) : sum_squares(W, n_lines);
 }
-static void t_activate(fb_activation kind, const void *z, void *a, ptrdiff_t n_lines) { activate(kind, z, a, n_lines * PANEL); }
+static void t_activate(fb_activation kind, const void *z, void *a, ptrdiff_t n_lines)
+{
+    activate(kind, z, a, n_lines * PANEL);
+}
 static void t_derive(fb_activation kind, const void *kept, void *delta, ptrdiff_t n_lines)
 {
     derive(kind, kept, delta, n_lines * PANEL);
@@ -93,6 +99,7 @@ static void t_logarithm(const void *x, void *y, ptrdiff_t n_lines)
     for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) v_store((real *)y + i, v_log(v_load((const real *)x + i)));
 }
 
+/* clang-format off */
 #define FB_KERNELS(name)                                                                                               \
     {                                                                                                                  \
         .isa = name, .lanes = LANES, .gather = t_gather, .gather_columns = t_gather_columns, .scatter = t_scatter,     \
@@ -103,3 +110,4 @@ static void t_logarithm(const void *x, void *y, ptrdiff_t n_lines)
         .activate = t_activate, .derive = t_derive, .softmax_derive = t_softmax_derive, .logarithm = t_logarithm,      \
         .fma_peak = fma_peak                                                                                           \
     }
+/* clang-format on */

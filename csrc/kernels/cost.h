@@ -3,9 +3,11 @@
  * The derivative is dC/da, but where output and loss match (is_collapsed) it is dC/dz, in which f' has cancelled; of
  * the focal loss after softmax it is a dC/da. So nothing is divided by an a, 1 - a or e^z that may have rounded to 0. */
 
+/* clang-format off */
 #define LOSSES(X)                                                                                                      \
     X(FB_SQUARED_ERROR) X(FB_ABSOLUTE_ERROR) X(FB_HUBER) X(FB_QUANTILE) X(FB_POISSON) X(FB_GAMMA)                      \
     X(FB_LOG_LOSS) X(FB_BINARY_LOG_LOSS) X(FB_FOCAL) X(FB_BINARY_FOCAL)
+/* clang-format on */
 
 /* Whether f' cancels in BP1. */
 FB_INLINE int is_collapsed(fb_loss_name loss, fb_activation f)

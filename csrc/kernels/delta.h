@@ -8,8 +8,15 @@ static void delta_previous(const fb_layer *layer, fb_activation f_prev, const re
         j_end = block_end(j, K, far ? K_BLOCK : K);
         for (ptrdiff_t k = 0, panels; k < n_panels; k += panels) {
             panels = next_part(n_panels - k, MAX_PANELS);
-            const product p = {.A = delta, .A_ld = ld, .B = (const real *)layer->W + k * W_panel, .B_panel = W_panel,
-                               .start = ZEROS, .C = delta_prev + k * ld * PANEL, .C_panel = ld * PANEL, .rows = n, .far = far};
+            const product p = {.A = delta,
+                               .A_ld = ld,
+                               .B = (const real *)layer->W + k * W_panel,
+                               .B_panel = W_panel,
+                               .start = ZEROS,
+                               .C = delta_prev + k * ld * PANEL,
+                               .C_panel = ld * PANEL,
+                               .rows = n,
+                               .far = far};
             multiply_by_rows(&p, panels, j, j_end);
             for (ptrdiff_t i = k; i < k + panels && j_end == K; i++)
                 derive(f_prev, kept + i * ld * PANEL, delta_prev + i * ld * PANEL, n * PANEL);

@@ -15,8 +15,12 @@ static void forward_narrow(const fb_layer *layer, const real *a_prev, real *z, p
         const ptrdiff_t count = layer->n_in - k < K_BLOCK ? layer->n_in - k : K_BLOCK;
         for (ptrdiff_t v = 0; v < PANEL; v += LANES)
             rows_to_lanes(a_prev + k * ld + v * PANEL, ld, rows - v, count, lines + v, PANEL);
-        const product p = {.A = (const real *)layer->Wt + k * PANEL, .B = lines, .start = z_lanes, .start_row = PANEL,
-                           .C = z_lanes, .rows = layer->n_out};
+        const product p = {.A = (const real *)layer->Wt + k * PANEL,
+                           .B = lines,
+                           .start = z_lanes,
+                           .start_row = PANEL,
+                           .C = z_lanes,
+                           .rows = layer->n_out};
         multiply_by_columns(&p, 1, count);
     }
     for (ptrdiff_t v = 0; v < rows; v += LANES)
@@ -37,9 +41,16 @@ static void forward(const fb_layer *layer, const real *a_prev, real *z, real *a,
         k_end = block_end(k, K, far ? K_BLOCK : K);
         for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
             panels = next_part(n_panels - j, n > 1 ? MAX_PANELS : ROW_PANELS);
-            const product p = {.A = a_prev, .A_ld = ld, .B = (const real *)layer->Wt + j * K * PANEL, .B_panel = K * PANEL,
-                               .start = (const real *)layer->b + j * PANEL, .start_panel = PANEL, .C = z + j * ld * PANEL,
-                               .C_panel = ld * PANEL, .rows = n, .far = far};
+            const product p = {.A = a_prev,
+                               .A_ld = ld,
+                               .B = (const real *)layer->Wt + j * K * PANEL,
+                               .B_panel = K * PANEL,
+                               .start = (const real *)layer->b + j * PANEL,
+                               .start_panel = PANEL,
+                               .C = z + j * ld * PANEL,
+                               .C_panel = ld * PANEL,
+                               .rows = n,
+                               .far = far};
             multiply_by_rows(&p, panels, k, k_end);
             for (ptrdiff_t i = j; i < j + panels && k_end == K; i++)
                 activate(layer->activation, z + i * ld * PANEL, a + i * ld * PANEL, n * PANEL);

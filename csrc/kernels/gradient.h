@@ -1,12 +1,17 @@
 /* BP4: dW = delta^T a_prev, and BP3: db = sum over the rows of delta. Both for one panel of delta. */
-static void gradient(const real *delta, const real *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows, ptrdiff_t n_columns,
-                     real *dW, ptrdiff_t dW_ld)
+static void gradient(const real *delta, const real *a_prev, ptrdiff_t n, ptrdiff_t ld, ptrdiff_t n_rows,
+                     ptrdiff_t n_columns, real *dW, ptrdiff_t dW_ld)
 {
     const ptrdiff_t n_panels = (n_columns + PANEL - 1) / PANEL;
     for (ptrdiff_t k = 0, panels; k < n_panels; k += panels) {
         panels = next_part(n_panels - k, MAX_PANELS);
-        const product p = {.A = delta, .B = a_prev + k * ld * PANEL, .B_panel = ld * PANEL, .start = ZEROS,
-                           .C = dW + k * dW_ld * PANEL, .C_panel = dW_ld * PANEL, .rows = n_rows};
+        const product p = {.A = delta,
+                           .B = a_prev + k * ld * PANEL,
+                           .B_panel = ld * PANEL,
+                           .start = ZEROS,
+                           .C = dW + k * dW_ld * PANEL,
+                           .C_panel = dW_ld * PANEL,
+                           .rows = n_rows};
         multiply_by_columns(&p, panels, n);
     }
     /* The padding of a_prev is anything: that of dW must be zero, so that U leaves that of W zero. */
@@ -21,7 +26,7 @@ static void bias_gradient(const real *delta, ptrdiff_t n, ptrdiff_t n_rows, real
         vec sum[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
         ptrdiff_t s = 0;
         for (; s + 4 <= n; s += 4)
-            FB_UNROLL for (int i = 0; i < 4; i++) sum[i] = v_add(sum[i], v_load(delta + (s + i) * PANEL + v));
+            FB_UNROLL (int i = 0; i < 4; i++) sum[i] = v_add(sum[i], v_load(delta + (s + i) * PANEL + v));
         for (; s < n; s++) sum[s % 4] = v_add(sum[s % 4], v_load(delta + s * PANEL + v));
         v_store(db + v, v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
     }

@@ -38,7 +38,8 @@ static void softmax_deviation_lanes(const real *a, real *h, ptrdiff_t n_out)
 {
     vec sum = v_set(0);
     for (ptrdiff_t j = 0; j < n_out; j++) sum = v_add(sum, v_load(h + j * LANES));
-    for (ptrdiff_t j = 0; j < n_out; j++) v_store(h + j * LANES, v_fnma(v_load(a + j * LANES), sum, v_load(h + j * LANES)));
+    for (ptrdiff_t j = 0; j < n_out; j++)
+        v_store(h + j * LANES, v_fnma(v_load(a + j * LANES), sum, v_load(h + j * LANES)));
 }
 
 /* a = f(z) for the output layer, in place. */
@@ -59,8 +60,8 @@ FB_INLINE vec clipped(const fb_output *out, vec a)
 }
 
 /* C of LANES rows, and delta[L]. y: column j at y + j ld. On entry delta holds z where reads_z. */
-FB_INLINE vec loss_lanes(fb_loss_name loss, const fb_output *out, const real *a, const real *y, ptrdiff_t ld, ptrdiff_t rows,
-                         real *delta)
+FB_INLINE vec loss_lanes(fb_loss_name loss, const fb_output *out, const real *a, const real *y, ptrdiff_t ld,
+                         ptrdiff_t rows, real *delta)
 {
     const vec zero = v_set(0), one = v_set(1), y_class = load_lanes(y, rows);
     const ptrdiff_t n_classes = classes(loss, out->n_out);
@@ -71,7 +72,8 @@ FB_INLINE vec loss_lanes(fb_loss_name loss, const fb_output *out, const real *a,
 
     for (ptrdiff_t j = 0; j < out->n_out; j++) {
         const vec a_j = v_load(a + j * LANES), z_j = v_load(delta + j * LANES);
-        const vec y_j = out->y_is_class ? v_select(v_equal(y_class, v_set((real)j)), one, zero) : load_lanes(y + j * ld, rows);
+        const vec y_j =
+            out->y_is_class ? v_select(v_equal(y_class, v_set((real)j)), one, zero) : load_lanes(y + j * ld, rows);
         vec d, C_j = cost(loss, out, j, z_j, a_j, clipped(out, a_j), smooth ? v_fma(y_j, keep, share) : y_j, &d);
         if (class_weight) { /* exact at y = 0 and at y = 1 */
             const vec at_0 = v_set((real)class_weight[2 * j]), at_1 = v_set((real)class_weight[2 * j + 1]);
@@ -113,7 +115,8 @@ static vec loss_of_lanes(const fb_output *out, const real *a, const real *y, ptr
 #define CASE(LOSS)                                                                                                     \
     case LOSS:                                                                                                         \
         return loss_lanes(LOSS, out, a, y, ld, rows, delta);
-    if (out->y_is_class && out->activation == FB_SOFTMAX && is_collapsed(out->loss, FB_SOFTMAX) && !(out->smoothing > 0))
+    if (out->y_is_class && out->activation == FB_SOFTMAX && is_collapsed(out->loss, FB_SOFTMAX) &&
+        !(out->smoothing > 0))
         return loss_of_class_lanes(out, a, y, rows, delta);
     switch (out->loss) {
         LOSSES(CASE)
@@ -134,8 +137,8 @@ static void output(const fb_output *out, const real *z, real *a, real *scratch, 
     }
 }
 
-static void loss(const fb_output *out, const real *z, const real *y, const real *w, real *a, real *delta, double *losses,
-                 real *scratch, ptrdiff_t n, ptrdiff_t ld)
+static void loss(const fb_output *out, const real *z, const real *y, const real *w, real *a, real *delta,
+                 double *losses, real *scratch, ptrdiff_t n, ptrdiff_t ld)
 {
     const ptrdiff_t width = lanes_width(out->n_out);
     real *a_lanes = scratch, *delta_lanes = scratch + width * LANES, C[LANES];
@@ -144,7 +147,8 @@ static void loss(const fb_output *out, const real *z, const real *y, const real 
     for (ptrdiff_t s = 0; s < n; s += LANES) {
         const ptrdiff_t rows = n - s < LANES ? n - s : LANES;
         rows_to_lanes(z + s * PANEL, ld, rows, out->n_out, a_lanes, LANES);
-        if (reads_z(out->loss, out->activation)) memcpy(delta_lanes, a_lanes, (size_t)(out->n_out * LANES) * sizeof(real));
+        if (reads_z(out->loss, out->activation))
+            memcpy(delta_lanes, a_lanes, (size_t)(out->n_out * LANES) * sizeof(real));
         output_lanes(out, a_lanes);
         vec cost_of_row = loss_of_lanes(out, a_lanes, y + s, ld, rows, delta_lanes);
         if (w) {

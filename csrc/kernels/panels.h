@@ -7,9 +7,9 @@ FB_INLINE void rows_to_lanes(const real *panels, ptrdiff_t ld, ptrdiff_t rows, p
     for (ptrdiff_t c = 0; c < n_columns; c += LANES) {
         const real *block = panels + c / PANEL * ld * PANEL + c % PANEL;
         vec r[LANES];
-        FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = i < rows ? v_load(block + i * PANEL) : v_set(0);
+        FB_UNROLL (int i = 0; i < LANES; i++) r[i] = i < rows ? v_load(block + i * PANEL) : v_set(0);
         v_transpose(r);
-        FB_UNROLL for (int i = 0; i < LANES; i++) v_store(lanes + (c + i) * step, r[i]);
+        FB_UNROLL (int i = 0; i < LANES; i++) v_store(lanes + (c + i) * step, r[i]);
     }
 }
 
@@ -20,9 +20,9 @@ FB_INLINE void lanes_to_rows(const real *lanes, ptrdiff_t step, ptrdiff_t ld, pt
     for (ptrdiff_t c = 0; c < n_columns; c += LANES) {
         real *block = panels + c / PANEL * ld * PANEL + c % PANEL;
         vec r[LANES];
-        FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = v_load(lanes + (c + i) * step);
+        FB_UNROLL (int i = 0; i < LANES; i++) r[i] = v_load(lanes + (c + i) * step);
         v_transpose(r);
-        FB_UNROLL for (int i = 0; i < LANES; i++)
+        FB_UNROLL (int i = 0; i < LANES; i++)
             if (i < rows) v_store(block + i * PANEL, r[i]);
     }
 }
@@ -54,7 +54,7 @@ static void gather(const fb_rows *X, const int64_t *order, ptrdiff_t first, ptrd
                 for (ptrdiff_t i = 0; i < LINES_AHEAD && i * PANEL < X->n_columns; i++)
                     FB_PREFETCH(X->data + order[first + s + ROWS_AHEAD] * X->row_stride + i * FB_LINE);
             for (ptrdiff_t k = 0; k < whole; k += PANEL)
-                FB_UNROLL for (int v = 0; v < PANEL; v += LANES) v_store(a + k * ld + s * PANEL + v, v_load(x + k + v));
+                FB_UNROLL (int v = 0; v < PANEL; v += LANES) v_store(a + k * ld + s * PANEL + v, v_load(x + k + v));
             if (rest) {
                 real *line = a + whole * ld + s * PANEL;
                 for (ptrdiff_t i = 0; i < PANEL; i++) line[i] = i < rest ? x[whole + i] : 0;
@@ -67,8 +67,8 @@ static void gather(const fb_rows *X, const int64_t *order, ptrdiff_t first, ptrd
     }
 }
 
-static void gather_columns(const real *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n, real *y,
-                           ptrdiff_t ld)
+static void gather_columns(const real *y_rows, ptrdiff_t n_y, const int64_t *order, ptrdiff_t first, ptrdiff_t n,
+                           real *y, ptrdiff_t ld)
 {
     for (ptrdiff_t j = 0; j < n_y; j++)
         for (ptrdiff_t s = 0; s < n; s++) y[j * ld + s] = y_rows[(order ? order[first + s] : first + s) * n_y + j];

@@ -22,7 +22,10 @@ static const real ZEROS[PANEL] = {0};
 enum { K_BLOCK = 64 + 256 / sizeof(real), FAR = 1 << 20 };
 
 /* Where the block that begins at k ends: the last one may be half as long again. */
-FB_INLINE ptrdiff_t block_end(ptrdiff_t k, ptrdiff_t K, ptrdiff_t block) { return K - k < block + block / 2 ? K : k + block; }
+FB_INLINE ptrdiff_t block_end(ptrdiff_t k, ptrdiff_t K, ptrdiff_t block)
+{
+    return K - k < block + block / 2 ? K : k + block;
+}
 
 /* The size of the next part when `remaining` is cut into the fewest nearly equal parts of at most `most`. */
 FB_INLINE ptrdiff_t next_part(ptrdiff_t remaining, ptrdiff_t most)
@@ -32,16 +35,16 @@ FB_INLINE ptrdiff_t next_part(ptrdiff_t remaining, ptrdiff_t most)
 }
 
 /* acc[r][.] += A[r row_step + k k_step] B[k][.] for k < K */
-FB_INLINE void chain(int rows, int panels, vec acc[][ROW_PANELS * VECS], const real *A, ptrdiff_t row_step, ptrdiff_t k_step,
-                     const real *B, ptrdiff_t B_panel, ptrdiff_t K)
+FB_INLINE void chain(int rows, int panels, vec acc[][ROW_PANELS * VECS], const real *A, ptrdiff_t row_step,
+                     ptrdiff_t k_step, const real *B, ptrdiff_t B_panel, ptrdiff_t K)
 {
     for (ptrdiff_t k = 0; k < K; k++) {
         vec line[ROW_PANELS * VECS];
-        FB_UNROLL for (int v = 0; v < panels * VECS; v++)
+        FB_UNROLL (int v = 0; v < panels * VECS; v++)
             line[v] = v_load(B + v / VECS * B_panel + k * PANEL + v % VECS * LANES);
-        FB_UNROLL for (int r = 0; r < rows; r++) {
+        FB_UNROLL (int r = 0; r < rows; r++) {
             const vec x = v_set(A[r * row_step + k * k_step]);
-            FB_UNROLL for (int v = 0; v < panels * VECS; v++) acc[r][v] = v_fma(x, line[v], acc[r][v]);
+            FB_UNROLL (int v = 0; v < panels * VECS; v++) acc[r][v] = v_fma(x, line[v], acc[r][v]);
         }
     }
 }
@@ -55,8 +58,8 @@ FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff
     const ptrdiff_t start_row = first ? p->start_row : PANEL, start_panel = first ? p->start_panel : p->C_panel;
     real *C = p->C + r0 * PANEL;
 
-    FB_UNROLL for (int r = 0; r < rows; r++)
-        FB_UNROLL for (int v = 0; v < panels * VECS; v++)
+    FB_UNROLL (int r = 0; r < rows; r++)
+        FB_UNROLL (int v = 0; v < panels * VECS; v++)
             acc[r][v] = v_load(start + v / VECS * start_panel + r * start_row + v % VECS * LANES);
     if (by_rows) {
         for (ptrdiff_t k = k0; k < k1; k += PANEL) {
@@ -66,8 +69,8 @@ FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff
     } else {
         chain(rows, panels, acc, p->A + k0 * PANEL + r0, 1, PANEL, p->B + k0 * PANEL, p->B_panel, k1 - k0);
     }
-    FB_UNROLL for (int r = 0; r < rows; r++)
-        FB_UNROLL for (int v = 0; v < panels * VECS; v++)
+    FB_UNROLL (int r = 0; r < rows; r++)
+        FB_UNROLL (int v = 0; v < panels * VECS; v++)
             v_store(C + v / VECS * p->C_panel + r * PANEL + v % VECS * LANES, acc[r][v]);
 }
 
@@ -97,5 +100,8 @@ FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff
     } while ((k = k_end) < k1);
 }
 
-static void multiply_by_rows(const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1) { multiply(1, p, panels, k0, k1); }
+static void multiply_by_rows(const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1)
+{
+    multiply(1, p, panels, k0, k1);
+}
 static void multiply_by_columns(const product *p, ptrdiff_t panels, ptrdiff_t K) { multiply(0, p, panels, 0, K); }

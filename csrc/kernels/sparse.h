@@ -21,23 +21,23 @@ FB_INLINE real value_at(const fb_csr *X, int64_t i, const fb_dropout *drop, uint
 enum { NONZEROS = 128, PANELS_AT_ONCE = 4 };
 
 /* z[p][.] += sum_i x[i] Wt[p][column[i]][.] for `panels` panels of outputs. */
-FB_INLINE void chain_sparse(int panels, const real *x, const int64_t *column, ptrdiff_t count, const real *Wt, ptrdiff_t Wt_panel,
-                            real *z, ptrdiff_t z_panel)
+FB_INLINE void chain_sparse(int panels, const real *x, const int64_t *column, ptrdiff_t count, const real *Wt,
+                            ptrdiff_t Wt_panel, real *z, ptrdiff_t z_panel)
 {
     vec acc[PANELS_AT_ONCE * VECS];
-    FB_UNROLL for (int v = 0; v < panels * VECS; v++) acc[v] = v_load(z + v / VECS * z_panel + v % VECS * LANES);
+    FB_UNROLL (int v = 0; v < panels * VECS; v++) acc[v] = v_load(z + v / VECS * z_panel + v % VECS * LANES);
     for (ptrdiff_t i = 0; i < count; i++) {
         const vec x_i = v_set(x[i]);
         const real *line = Wt + column[i] * PANEL;
-        FB_UNROLL for (int v = 0; v < panels * VECS; v++)
+        FB_UNROLL (int v = 0; v < panels * VECS; v++)
             acc[v] = v_fma(x_i, v_load(line + v / VECS * Wt_panel + v % VECS * LANES), acc[v]);
     }
-    FB_UNROLL for (int v = 0; v < panels * VECS; v++) v_store(z + v / VECS * z_panel + v % VECS * LANES, acc[v]);
+    FB_UNROLL (int v = 0; v < panels * VECS; v++) v_store(z + v / VECS * z_panel + v % VECS * LANES, acc[v]);
 }
 
 /* F of one row; drop and key: of its inputs. */
-static void forward_sparse_row(const fb_layer *layer, const fb_csr *X, int64_t row, const fb_dropout *drop, uint64_t key,
-                               real *z, ptrdiff_t ld)
+static void forward_sparse_row(const fb_layer *layer, const fb_csr *X, int64_t row, const fb_dropout *drop,
+                               uint64_t key, real *z, ptrdiff_t ld)
 {
     const ptrdiff_t n_panels = layer->rows / PANEL, Wt_panel = layer->n_in * PANEL;
     const int64_t end = row_start(X, row + 1);
@@ -69,8 +69,8 @@ static void forward_sparse(const fb_layer *layer, const fb_csr *X, const int64_t
                            const fb_dropout *drop, ptrdiff_t s0, real *z, real *a, ptrdiff_t n, ptrdiff_t ld)
 {
     for (ptrdiff_t s = 0; s < n; s++)
-        forward_sparse_row(layer, X, order ? order[first + s] : first + s, drop, drop ? row_key(drop, s0 + s) : 0, z + s * PANEL,
-                           ld);
+        forward_sparse_row(layer, X, order ? order[first + s] : first + s, drop, drop ? row_key(drop, s0 + s) : 0,
+                           z + s * PANEL, ld);
     for (ptrdiff_t j = 0; j < layer->rows; j += PANEL) activate(layer->activation, z + j * ld, a + j * ld, n * PANEL);
 }
 
@@ -103,8 +103,8 @@ static void sort_entries(const fb_csr *X, const int64_t *order, ptrdiff_t first,
 }
 
 /* BP4 of one panel of delta and one of inputs. */
-static void gradient_sparse(const real *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs, ptrdiff_t n_inputs,
-                            int by_inputs, real *dW)
+static void gradient_sparse(const real *delta, const fb_sorted *X, ptrdiff_t panel, ptrdiff_t n_outputs,
+                            ptrdiff_t n_inputs, int by_inputs, real *dW)
 {
     real sums[PANEL * PANEL], *lines = by_inputs ? dW : sums; /* of outputs, one for each input */
     memset(lines, 0, (size_t)(by_inputs ? n_inputs : PANEL) * FB_LINE);
@@ -114,12 +114,13 @@ static void gradient_sparse(const real *delta, const fb_sorted *X, ptrdiff_t pan
             const real *delta_s = delta + (ptrdiff_t)e->s * PANEL;
             real *line = lines + e->k * PANEL;
             const vec x = v_set((real)e->x);
-            FB_UNROLL for (int v = 0; v < PANEL; v += LANES)
+            FB_UNROLL (int v = 0; v < PANEL; v += LANES)
                 v_store(line + v, v_fma(v_load(delta_s + v), x, v_load(line + v)));
         }
     }
     if (!by_inputs) {
-        for (ptrdiff_t v = 0; v < PANEL; v += LANES) lanes_to_rows(sums + v, PANEL, 0, n_outputs - v, PANEL, dW + v * PANEL);
+        for (ptrdiff_t v = 0; v < PANEL; v += LANES)
+            lanes_to_rows(sums + v, PANEL, 0, n_outputs - v, PANEL, dW + v * PANEL);
         return;
     }
     /* The padding of delta is anything: that of dW must be zero. */

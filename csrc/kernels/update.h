@@ -34,7 +34,8 @@ FB_INLINE void store_updated(vec updated, real *W, real *square)
 }
 
 /* Velocity v (in m): v = momentum v - eta g; W += v, or with Nesterov W += momentum v - eta g. */
-FB_INLINE void step_sgd(int extras, real *W, const real *dW, real *m, ptrdiff_t count, const fb_step *step, real *squares)
+FB_INLINE void step_sgd(int extras, real *W, const real *dW, real *m, ptrdiff_t count, const fb_step *step,
+                        real *squares)
 {
     const vec eta = v_set((real)step->learning_rate), momentum = v_set((real)step->momentum);
     for (ptrdiff_t i = 0; i < count; i += LANES) {
@@ -67,7 +68,8 @@ FB_INLINE void step_adam(int extras, real *W, const real *dW, real *m, real *v, 
 }
 
 /* Tieleman and Hinton, lecture 6.5 (2012): v = rho v + (1-rho) g^2, W -= eta g / (sqrt(v) + eps). */
-FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdiff_t count, const fb_step *step, real *squares)
+FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdiff_t count, const fb_step *step,
+                            real *squares)
 {
     const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
     const vec rho = v_set((real)step->rho), rest = v_set((real)(1 - step->rho));
@@ -83,8 +85,8 @@ FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdif
 
 /* Schedule-free AdamW (Defazio and others, 2024): g is taken at W = y = (1-b1) z + b1 x; v as Adam's; z (in m) takes the step,
  * z -= eta g / (sqrt(v) + eps) + decay y, and x (the average) follows it, x += share (z - x). */
-FB_INLINE void step_schedule_free(real *W, const real *dW, real *z, real *v, real *x, ptrdiff_t count, const fb_step *step,
-                                  real *squares)
+FB_INLINE void step_schedule_free(real *W, const real *dW, real *z, real *v, real *x, ptrdiff_t count,
+                                  const fb_step *step, real *squares)
 {
     const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
     const vec rest_1 = v_set((real)(1 - step->beta_1)), share = v_set((real)step->average);
@@ -184,9 +186,9 @@ static double sum_squares_by_inputs(const real *W, ptrdiff_t n_lines)
         vec sum = v_set(0);
         for (ptrdiff_t j = 0; j < PANEL; j += LANES) {
             vec r[LANES];
-            FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = k + i < n_lines ? v_load(W + (k + i) * PANEL + j) : v_set(0);
+            FB_UNROLL (int i = 0; i < LANES; i++) r[i] = k + i < n_lines ? v_load(W + (k + i) * PANEL + j) : v_set(0);
             v_transpose(r);
-            FB_UNROLL for (int i = 0; i < LANES; i++) sum = v_fma(r[i], r[i], sum);
+            FB_UNROLL (int i = 0; i < LANES; i++) sum = v_fma(r[i], r[i], sum);
         }
         v_store(squares + k, sum);
     }
@@ -202,9 +204,9 @@ static void mirror(const fb_layer *layer, ptrdiff_t j, ptrdiff_t k)
     for (ptrdiff_t jj = 0; jj < PANEL; jj += LANES)
         for (ptrdiff_t kk = 0; kk < n_k; kk += LANES) {
             vec r[LANES];
-            FB_UNROLL for (int i = 0; i < LANES; i++) r[i] = v_load(W + (jj + i) * PANEL + kk);
+            FB_UNROLL (int i = 0; i < LANES; i++) r[i] = v_load(W + (jj + i) * PANEL + kk);
             v_transpose(r);
-            FB_UNROLL for (int i = 0; i < LANES; i++)
+            FB_UNROLL (int i = 0; i < LANES; i++)
                 if (kk + i < n_k) v_store(Wt + (kk + i) * PANEL + jj, r[i]);
         }
 }

@@ -39,7 +39,7 @@ FB_INLINE vec v_zip_high_pairs(vec a, vec b) { return FROM_INT(_mm256_unpackhi_e
 FB_INLINE void v_transpose(vec r[LANES])
 {
     transpose_blocks(r);
-    FB_UNROLL for (int c = 0; c < BLOCK; c++) {
+    FB_UNROLL (int c = 0; c < BLOCK; c++) {
         const vec a = r[c], b = r[BLOCK + c];
         r[c] = SWAP_BLOCKS(a, b, 0x20);
         r[BLOCK + c] = SWAP_BLOCKS(a, b, 0x31);

@@ -45,7 +45,7 @@ FB_INLINE vec v_zip_high_pairs(vec a, vec b) { return FROM_INT(_mm512_unpackhi_e
 FB_INLINE void v_transpose(vec r[LANES])
 {
     transpose_blocks(r);
-    FB_UNROLL for (int c = 0; c < BLOCK; c++) {
+    FB_UNROLL (int c = 0; c < BLOCK; c++) {
         const vec even01 = PICK_BLOCKS(r[c], r[BLOCK + c], 0x88);
         const vec odd01 = PICK_BLOCKS(r[c], r[BLOCK + c], 0xdd);
         const vec even23 = PICK_BLOCKS(r[2 * BLOCK + c], r[3 * BLOCK + c], 0x88);

@@ -13,8 +13,18 @@ static const int TILE_ROWS[] = {0, 1};
 #define F(op) op
 #endif
 
-FB_INLINE bits to_bits(vec a) { bits b; memcpy(&b, &a, sizeof b); return b; }
-FB_INLINE vec v_set_bits(bits b) { vec a; memcpy(&a, &b, sizeof a); return a; }
+FB_INLINE bits to_bits(vec a)
+{
+    bits b;
+    memcpy(&b, &a, sizeof b);
+    return b;
+}
+FB_INLINE vec v_set_bits(bits b)
+{
+    vec a;
+    memcpy(&a, &b, sizeof a);
+    return a;
+}
 
 FB_INLINE vec v_set(real a) { return a; }
 FB_INLINE vec v_load(const real *p) { return *p; }

@@ -5,7 +5,7 @@ enum { BLOCK = 16 / sizeof(real) };
 
 FB_INLINE void transpose_blocks(vec r[LANES])
 {
-    FB_UNROLL for (int g = 0; g < LANES; g += BLOCK) {
+    FB_UNROLL (int g = 0; g < LANES; g += BLOCK) {
 #if FB_REAL == 32
         const vec low01 = v_zip_low(r[g], r[g + 1]), high01 = v_zip_high(r[g], r[g + 1]);
         const vec low23 = v_zip_low(r[g + 2], r[g + 3]), high23 = v_zip_high(r[g + 2], r[g + 3]);

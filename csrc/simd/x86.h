@@ -12,7 +12,9 @@ FB_INLINE vec v_fma(vec a, vec b, vec c) { return V(fmadd)(a, b, c); }
 FB_INLINE vec v_fnma(vec a, vec b, vec c) { return V(fnmadd)(a, b, c); }
 FB_INLINE vec v_min(vec a, vec b) { return V(min)(a, b); } /* a < b ? a : b, so b where one is NaN */
 FB_INLINE vec v_max(vec a, vec b) { return V(max)(a, b); } /* a > b ? a : b */
+/* clang-format off */
 FB_INLINE vec v_and(vec a, vec b) { return V(and)(a, b); }
+/* clang-format on */
 FB_INLINE vec v_or(vec a, vec b) { return V(or)(a, b); }
 FB_INLINE vec v_add_bits(vec a, vec b) { return FROM_INT(INT(add)(TO_INT(a), TO_INT(b))); }
 FB_INLINE vec v_mantissa_left(vec a) { return FROM_INT(INT(slli)(TO_INT(a), MANTISSA)); }
