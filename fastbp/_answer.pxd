@@ -1,6 +1,5 @@
 # What a caller asks of rows that go forward, and the form of the answer.
 from fastbp._kernels cimport fb_kernels
-from fastbp._memory cimport Workspace
 
 
 cdef enum Form:
@@ -16,11 +15,12 @@ cdef struct Answer:
     Form form
     bint checks  # rows of a dense X must be finite,
     bint refused  # and are not
+    bint overflowed  # the rows were finite, a number of the answer is not
     char *rows  # (n, columns_of) of the network's precision; of CLASSES (n,) of int64
 
 
 cdef Form form_named(object name, ptrdiff_t n_out) except *
 cdef ptrdiff_t columns_of(Form form, ptrdiff_t n_out) noexcept nogil
-cdef bint is_finite(Workspace rows, ptrdiff_t at, ptrdiff_t n, ptrdiff_t n_panels, ptrdiff_t itemsize) noexcept nogil
+cdef bint is_finite(const char *a, ptrdiff_t ld, ptrdiff_t n, ptrdiff_t n_columns, ptrdiff_t itemsize) noexcept nogil
 cdef void write_answer(const fb_kernels *k, const Answer *answer, const char *a, ptrdiff_t ld, ptrdiff_t first,
                        ptrdiff_t n, ptrdiff_t n_out, ptrdiff_t itemsize) noexcept nogil

@@ -4,7 +4,6 @@ from libc.float cimport DBL_MIN, FLT_MIN
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastbp._kernels cimport FB_LINE, fb_kernels
-from fastbp._memory cimport Workspace
 
 FORMS = {"plain": PLAIN, "two_columns": TWO_COLUMNS, "shares": SHARES, "classes": CLASSES}
 
@@ -25,22 +24,30 @@ cdef ptrdiff_t columns_of(Form form, ptrdiff_t n_out) noexcept nogil:
     return 2 if form == TWO_COLUMNS else 1 if form == CLASSES else n_out
 
 
-cdef bint is_finite(Workspace rows, ptrdiff_t at, ptrdiff_t n, ptrdiff_t n_panels, ptrdiff_t itemsize) noexcept nogil:
-    """Whether n rows of a[0] are: NaN and infinity have all exponent bits set, and one more carries into the sign."""
-    cdef ptrdiff_t p, i
+cdef bint is_finite(const char *a, ptrdiff_t ld, ptrdiff_t n, ptrdiff_t n_columns, ptrdiff_t itemsize) noexcept nogil:
+    """Whether n rows of panels are: NaN and infinity have all exponent bits set, and one more carries into the sign.
+
+    A last panel that is not full is read column by column: what follows the columns may be anything.
+    """
+    cdef ptrdiff_t P = FB_LINE // itemsize, p, i, s, width, n_stretches
     cdef uint32_t carry32 = 0
     cdef uint64_t carry64 = 0
     cdef const uint32_t *x32
     cdef const uint64_t *x64
-    for p in range(n_panels):
-        x32 = <const uint32_t *> (rows.a[0] + at + p * rows.ld * FB_LINE)
+    for p in range((n_columns + P - 1) // P):
+        width, n_stretches = min(P, n_columns - p * P), n
+        if width == P:
+            width, n_stretches = n * P, 1
+        x32 = <const uint32_t *> (a + p * ld * FB_LINE)
         x64 = <const uint64_t *> x32
         if itemsize == sizeof(float):
-            for i in range(n * FB_LINE // <ptrdiff_t> sizeof(float)):
-                carry32 |= (x32[i] & 0x7f800000u) + 0x00800000u
+            for s in range(n_stretches):
+                for i in range(s * P, s * P + width):
+                    carry32 |= (x32[i] & 0x7f800000u) + 0x00800000u
         else:
-            for i in range(n * FB_LINE // <ptrdiff_t> sizeof(double)):
-                carry64 |= (x64[i] & 0x7ff0000000000000u) + 0x0010000000000000u
+            for s in range(n_stretches):
+                for i in range(s * P, s * P + width):
+                    carry64 |= (x64[i] & 0x7ff0000000000000u) + 0x0010000000000000u
     return (carry32 >> 31) == 0 and (carry64 >> 63) == 0
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fastbp._passes import warn_of_overflow
 
 
 @dataclass(frozen=True)
@@ -85,4 +88,8 @@ def backprop(
     if loss not in (None, "squared_error"):
         raise ValueError(f"got loss={loss!r}, expected 'squared_error' or None for the model's own.")
     network, X, y, sample_weight = model._network_and_data(X, y, sample_weight, loss)
-    return Backprop(**network.backprop(X, y, sample_weight))
+    computed = Backprop(**network.backprop(X, y, sample_weight))
+    arrays = [*computed.z[1:], *computed.a[1:], *computed.delta[1:], *computed.dW[1:], *computed.db[1:], computed.loss]
+    if not all(np.isfinite(array).all() for array in arrays):
+        warn_of_overflow("derivatives or sums")
+    return computed

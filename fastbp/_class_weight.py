@@ -1,7 +1,11 @@
 """class_weight: a weight for each row where a row has one class, a pair for each output where it has several labels."""
 
+import sys
+
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
+
+LARGEST = sys.float_info.max  # Python's integers go on
 
 
 def check_class_weight(class_weight, multilabel, incremental):
@@ -13,7 +17,7 @@ def check_class_weight(class_weight, multilabel, incremental):
             "'balanced', classes=classes, y=y), and give the weights as a dict."
         )
     for weights in class_weight if isinstance(class_weight, list) else [class_weight]:
-        if isinstance(weights, dict) and not all(0 <= weight < np.inf for weight in weights.values()):
+        if isinstance(weights, dict) and not all(0 <= weight <= LARGEST for weight in weights.values()):
             raise ValueError(f"class_weight must hold finite weights that are not negative. Got {weights!r}.")
     if multilabel and isinstance(class_weight, dict):
         raise ValueError(

@@ -8,6 +8,8 @@ from sklearn.base import is_regressor
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from fastbp._memory import refusing_huge_integers
+
 
 class Rows(NamedTuple):
     """Checked data, both as the estimator and as the network knows it."""
@@ -56,13 +58,18 @@ def check_weight(sample_weight, target_weight, X, dtype):
     """Validate sample_weight, None or one for each row of X; return it times what the targets weigh."""
     weight = target_weight
     if sample_weight is not None:
-        weight = _check_sample_weight(sample_weight, X)
+        with refusing_huge_integers():
+            weight = _check_sample_weight(sample_weight, X)
         if target_weight is not None:
             weight = weight * target_weight
     if weight is None:
         return None
     if not weight.any():  # scikit-learn looks since 1.9
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    if weight.sum() == 0:
+        raise ValueError(
+            "The sample weights sum to 0: their mean loss is not defined. Give weights that are not negative."
+        )
     check_range(weight, dtype, "sample_weight")
     return weight
 
@@ -82,7 +89,8 @@ def _check(model, X, y="no_validation", **kwargs):
     """Validate X, and y if given, keeping the strides and either precision of X."""
     # the first type is the one that integers are converted to; float32 and float64 stay as they are
     dtypes = (working_dtype(model.dtype, np.float64), np.float64, np.float32)
-    return validate_data(model, X, y, dtype=dtypes, accept_sparse=["csr", "csc"], **kwargs)
+    with refusing_huge_integers():
+        return validate_data(model, X, y, dtype=dtypes, accept_sparse=["csr", "csc"], **kwargs)
 
 
 def _for_network(X):

@@ -95,7 +95,7 @@ cdef class Network(Passes):
         cdef ptrdiff_t batch = 0, last
         arrays = self.check_data(X, y, sample_weight, alpha, order)
         self.describe(&job, arrays)
-        job.batch_size = max(1, min(<ptrdiff_t> batch_size, job.n))
+        job.batch_size = max(1, min(batch_size, int(job.n)))
         cdef ptrdiff_t n_batches = (job.n + job.batch_size - 1) // job.batch_size
         rates = np.empty(n_batches)
         rates[:] = learning_rate
@@ -227,4 +227,4 @@ cdef class Network(Passes):
             for s in range(n):
                 loss += rows.losses[s]
             sum_w += job.sum_w
-        return a, loss / sum_w if sum_w > 0 else float("nan")
+        return a, loss / sum_w if sum_w != 0 else float("nan")

@@ -1,5 +1,6 @@
 """Fitting: what the two estimators share of scikit-learn's contract around a compiled network."""
 
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from operator import index
@@ -35,7 +36,7 @@ from fastbp._schedules import schedule
 from fastbp._sklearn_callbacks import CallbackSupportMixin, FitTask
 from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, clip_batch_size
-from fastbp._validation import Judge, check_alike, check_given, split
+from fastbp._validation import Judge, check_alike, check_given, check_weights_of, split
 
 
 def is_stochastic(estimator) -> bool:
@@ -206,13 +207,6 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
                 f"for {sizes}. Keep them as they were, or fit with warm_start=False to start anew."
             )
 
-    def _check_finite(self):
-        if not all(np.isfinite(p).all() for p in self.coefs_ + self.intercepts_):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                f"preprocessed. If X is scaled, training diverged: lower learning_rate_init={self.learning_rate_init}."
-            )
-
     def _fit_lbfgs(self, network, rows, task):
         # but for the bar it says nothing, as scikit-learn's
         reports = [reporter(self.verbose, self.max_iter)] if self.verbose == 2 else []
@@ -251,13 +245,14 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
             chosen, held_out = split(
                 len(rows.targets), self.validation_fraction, self._stratify(rows.targets), random_state
             )
+            check_weights_of(rows.sample_weight, chosen, held_out)
         rates = dropout_rates(self, self.n_layers_ - 2)
         network.set_dropout(rates, 0 if rates is None else random_state.randint(np.iinfo(np.int32).max))
         n_rows = len(rows.targets) if chosen is None else len(chosen)
         batch_size = clip_batch_size(self.batch_size, n_rows)
         optimizer = vars(self).get("_optimizer") if incremental else None
         if optimizer is None:
-            optimizer = self._new_optimizer(n_steps=self.max_iter * -(-n_rows // batch_size))
+            optimizer = self._new_optimizer(n_steps=min(self.max_iter * -(-n_rows // batch_size), sys.maxsize))
         self._optimizer = optimizer
         best_before = progress.best, network.get_parameters() if incremental and self.early_stopping else None
         training = Training(

@@ -1,5 +1,7 @@
 """The course of training as fitted attributes, from which a later call goes on."""
 
+import warnings
+
 import numpy as np
 
 from fastbp._training import Progress, Stop
@@ -67,3 +69,24 @@ class History:
         self.stopped_ = stop is Stop.CONVERGED
         if self.stopped_ and self.restore_best is not False:
             network.set_parameters(*self._best_weights)
+
+    def _check_finite(self):
+        """Raise if a weight is not finite; warn if only a loss is not."""
+        is_lbfgs = self.solver == "lbfgs"
+        losses = [self.loss_] if is_lbfgs else self.loss_curve_[len(self.loss_curve_) - self.n_iter_ :]
+        infinite = np.flatnonzero(~np.isfinite(losses))
+        epoch = int(infinite[0]) + 1 if len(infinite) and not is_lbfgs else self.n_iter_
+        when = f"{'iteration' if is_lbfgs else 'epoch'} {epoch}"
+        if not all(np.isfinite(p).all() for p in self.coefs_ + self.intercepts_):
+            rate = "" if is_lbfgs else f", lower learning_rate_init={self.learning_rate_init} or set clip_norm"
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                f"preprocessed. Training diverged in {when}: scale X (and real y){rate}."
+            )
+        if len(infinite):
+            warnings.warn(
+                f"overflow: the loss of {when} is {losses[infinite[0]]}, though the weights are finite. Scale X (and "
+                "real y), or lower alpha.",
+                RuntimeWarning,
+                stacklevel=2,
+            )

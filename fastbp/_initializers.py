@@ -16,6 +16,7 @@ def glorot_uniform(sizes, activation, random_state: np.random.RandomState, dtype
 
     `activation` is one for all, or a list of one for each layer of weights.
     """
+    _check_room(sizes, dtype)
     names = [activation] * (len(sizes) - 1) if isinstance(activation, str) else activation
     coefs, intercepts = [], []
     for (fan_in, fan_out), name in zip(pairwise(sizes), names, strict=True):
@@ -23,3 +24,15 @@ def glorot_uniform(sizes, activation, random_state: np.random.RandomState, dtype
         coefs.append(random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(dtype, copy=False))
         intercepts.append(random_state.uniform(-bound, bound, fan_out).astype(dtype, copy=False))
     return coefs, intercepts
+
+
+def _check_room(sizes, dtype):
+    """Ask for the memory of all weights at once, and give it back: none is touched where there is not enough."""
+    n = sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
+    try:
+        np.empty(n, dtype)
+    except (MemoryError, ValueError) as error:  # more than there is; more than can be addressed
+        raise MemoryError(
+            f"Layers of {sizes} units have {n} weights, for which there is no memory. Lower hidden_layer_sizes, or the "
+            "number of features."
+        ) from error

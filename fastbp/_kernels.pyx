@@ -175,7 +175,7 @@ cdef class _Matrix:
     def __cinit__(self, ptrdiff_t rows, ptrdiff_t columns, dtype, ptrdiff_t ld=0):
         self.rows, self.columns, self.dtype = rows, columns, np.dtype(dtype)
         self.ld = max(ld, rows)
-        n_lines = panels(columns, self.dtype.itemsize) * self.ld
+        n_lines = int(panels(columns, self.dtype.itemsize)) * int(self.ld)  # Python's integers do not overflow
         self.arena = Arena(n_lines)
         self.data = self.arena.take(n_lines)
 

@@ -1,5 +1,7 @@
 """Memory in whole cache lines: arenas, the buffers of a batch, and NumPy arrays as the kernels see them."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 cimport numpy as cnp
@@ -67,6 +69,15 @@ cdef fb_rows rows_of(object X) except *:
     rows.n_columns = cnp.PyArray_DIM(<cnp.ndarray> X, 1)
     rows.is_float64 = cnp.PyArray_TYPE(<cnp.ndarray> X) == cnp.NPY_DOUBLE
     return rows
+
+
+@contextmanager
+def refusing_huge_integers():
+    """Make a ValueError of what NumPy raises for an integer of Python's that no float holds."""
+    try:
+        yield
+    except OverflowError as error:
+        raise ValueError(f"The data hold an integer beyond {np.finfo(np.float64).max}: {error}.") from error
 
 
 cdef bint is_native(object X) noexcept:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp._data import check_range, check_X, check_X_y, refuse_not_finite, working_dtype
 from fastbp._engine import Network
 from fastbp._options import activations
+from fastbp._passes import warn_of_overflow
 from fastbp._predictor import Predictor
 from fastbp._threads import effective_n_threads
 
@@ -248,7 +249,10 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             output = output % n_outputs
         X, dtype, weights = self._inputs(X)
         with self._network(dtype, weights) as network:
-            return network.input_gradients(X, output=output, raw=raw)
+            gradients = network.input_gradients(X, output=output, raw=raw)
+        if not np.isfinite(gradients).all():
+            warn_of_overflow("gradients")
+        return gradients
 
     def _n_hidden(self):
         n_hidden = len(self._sizes()) - 2

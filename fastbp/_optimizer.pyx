@@ -184,7 +184,7 @@ cdef class Optimizer(Parameters):
         cdef fb_step step = self.settings
         cdef ptrdiff_t l
         self.t = t
-        step.scale = 1 / sum_w if sum_w > 0 else 0  # rows of no weight teach nothing
+        step.scale = 1 / sum_w if sum_w != 0 else 0  # rows of no weight teach nothing
         step.learning_rate, step.alpha, step.decay = learning_rate, 0, 0
         if step.solver == FB_ADAM:  # Kingma and Ba (2015), section 2: both bias corrections in the rate
             step.learning_rate *= sqrt(1 - integer_power(step.beta_2, t)) / (1 - integer_power(step.beta_1, t))

@@ -27,7 +27,7 @@ cdef class Parameters:
     cdef Arena arena, first_W
     cdef fb_layer *layer  # [1..L]
     cdef Tile *tiles
-    cdef ptrdiff_t n_tiles
+    cdef readonly ptrdiff_t n_tiles
     cdef ptrdiff_t *first_block  # [1..L + 1]: where a layer's panels begin in `squares`
     cdef double *squares  # sum of W^2 in each block (one panel of outputs, one of inputs)
 

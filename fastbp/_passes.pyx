@@ -1,5 +1,7 @@
 """The passes of a batch for a caller with NumPy arrays: checks, buffers, and a loss that is written in Python."""
 
+import warnings
+
 import numpy as np
 
 cimport numpy as cnp
@@ -16,10 +18,14 @@ from fastbp._pace import Pace
 
 cnp.import_array()
 
-# Rows of a block of predictions: its activations stay in L2 through all layers.
-cdef ptrdiff_t PREDICT_ROWS = 96
 # Floating-point operations of a prediction that is so long, some 10 ms, that waiting for a busy core is nothing to it.
 cdef double LONG_ANSWER = 1e9
+
+
+def warn_of_overflow(what):
+    """Say that something computed from finite numbers is not finite."""
+    warnings.warn(f"overflow: some {what} are infinite or NaN, though X is finite. X or the weights are too large: "
+                  "scale X as in training.", RuntimeWarning, stacklevel=2)
 
 
 cdef check_order(const int64_t *order, ptrdiff_t n, ptrdiff_t n_samples):
@@ -76,12 +82,12 @@ cdef class Passes(Team):
         pace = self.answer_pace if 1 < n_threads and flops < LONG_ANSWER else None
         self.spare = None
         cdef ptrdiff_t block
-        answer.refused = False
+        answer.refused = answer.overflowed = False
         try:
             if pace is not None:
                 self.answer_pace = None
                 n_threads = min(n_threads, <int> pace.next()[0])
-            block = max(1, min(PREDICT_ROWS, (n + n_threads - 1) // n_threads))
+            block = max(1, min(self.answer_rows, (n + n_threads - 1) // n_threads))
             if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != X.sparse:
                 rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
                                           X.sparse))
@@ -92,6 +98,8 @@ cdef class Passes(Team):
             self.spare = rows
             if pace is not None:
                 self.answer_pace = pace
+        if answer.overflowed and not answer.refused:
+            warn_of_overflow("predictions")
         return not answer.refused
 
     cdef gradient_pass(self, Job *job, arrays, Workspace rows, int n_threads):

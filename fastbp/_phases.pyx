@@ -91,7 +91,7 @@ cdef class Phases(Optimizer):
         cdef ptrdiff_t s
         for s in range(n):
             loss += rows.losses[s]
-        if job.sum_w > 0:
+        if job.sum_w != 0:
             job.data_loss += n * (loss / job.sum_w)
             job.penalty += n * (job.penalty_now / job.sum_w)
 

@@ -10,6 +10,7 @@ from fastbp._memory cimport Inputs, is_native
 from fastbp._passes cimport Passes
 
 from fastbp._engine import Network
+from fastbp._memory import refusing_huge_integers
 from fastbp._threads import effective_n_threads
 
 cnp.import_array()
@@ -137,7 +138,7 @@ cdef object _as_native(X, dtype):
     X = np.asarray(X)
     if X.dtype.kind not in "biufO":
         raise TypeError(f"got X of {X.dtype}, expected real numbers: convert it, X.astype(float).")
-    with np.errstate(over="ignore"):  # the overflow is reported as what it is
+    with np.errstate(over="ignore"), refusing_huge_integers():  # the overflow is reported as what it is
         return np.require(X, dtype, "A")
 
 

@@ -6,6 +6,8 @@ from fastbp._phases cimport Job, Phases
 
 cdef class Team(Phases):
     cdef int _n_threads
+    cdef ptrdiff_t shard_rows, shard_unit, answer_rows
+    cdef double work_per_thread
     cdef object answer_pace  # of predictions, where it is not lent
 
     cdef double flops(self, ptrdiff_t rows, bint backward, double density) noexcept nogil
@@ -15,6 +17,7 @@ cdef class Team(Phases):
     cdef int predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
                           Answer *answer) except -1
     cdef ptrdiff_t _count_shards(self, ptrdiff_t n, int n_threads) noexcept nogil
+    cdef ptrdiff_t _first_row(self, ptrdiff_t n, ptrdiff_t shard, ptrdiff_t n_shards) noexcept nogil
     cdef ptrdiff_t _first_tile(self, ptrdiff_t part, ptrdiff_t n_parts) noexcept nogil
     cdef void _predict_block(self, Workspace rows, const Inputs *X, ptrdiff_t first, ptrdiff_t n, ptrdiff_t at,
                              int thread, Answer *answer) noexcept nogil

@@ -8,7 +8,7 @@ from cython.parallel cimport parallel, prange, threadid
 
 from fastbp._answer cimport Answer, is_finite, write_answer
 from fastbp._kernels cimport FB_LINE, fb_dropout
-from fastbp._memory cimport Inputs, Workspace, panels
+from fastbp._memory cimport Inputs, Workspace
 from fastbp._openmp cimport omp_barrier, omp_get_wtime
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
@@ -17,11 +17,13 @@ from fastbp._signals cimport Watch, goes_on, raise_what_was_raised, watch_over
 from fastbp._pace import Pace
 
 # Rows of a shard at most: its activations stay in L2 through all layers.
-cdef ptrdiff_t SHARD_ROWS = 128
+SHARD_ROWS = 128
 # Shards begin on multiples of so many rows: few, so that the threads' shares are nearly equal.
-cdef ptrdiff_t SHARD_UNIT = 4
+SHARD_UNIT = 4
+# Rows of a block of predictions: its activations stay in L2 through all layers.
+ANSWER_ROWS = 96
 # Floating-point operations that pay for one more thread's part in two barriers.
-cdef double WORK_PER_THREAD = 1e6
+WORK_PER_THREAD = 1e6
 # Floating-point operations that may take so long, without vectors, that Ctrl-C is to be looked for meanwhile.
 cdef double MAY_BE_LONG = 1e7
 
@@ -30,7 +32,25 @@ cdef class Team(Phases):
     """A network and the threads that work on it."""
 
     def __init__(self, sizes, activations, output, loss, dtype, n_threads=1, isa=None, **_):
+        self.cut_rows()
         self.n_threads = n_threads
+
+    def cut_rows(self, ptrdiff_t shard_rows=SHARD_ROWS, ptrdiff_t shard_unit=SHARD_UNIT,
+                 ptrdiff_t answer_rows=ANSWER_ROWS, double work_per_thread=WORK_PER_THREAD):
+        """Say how the rows are shared out, and what work is worth a thread; any numbers give the same results.
+
+        For tests, like `cut_tiles`: they prove just that.
+        """
+        if min(shard_rows, shard_unit, answer_rows) < 1 or not work_per_thread > 0:
+            raise ValueError(f"got {shard_rows}, {shard_unit}, {answer_rows} rows and {work_per_thread} operations, "
+                             "expected at least 1 row and more than 0 operations.")
+        self.shard_rows, self.shard_unit, self.answer_rows = shard_rows, shard_unit, answer_rows
+        self.work_per_thread = work_per_thread
+
+    def shards(self, ptrdiff_t n, int n_threads):
+        """The first row of each shard of a batch of n rows, then n."""
+        cdef ptrdiff_t shard, n_shards = self._count_shards(n, n_threads)
+        return [self._first_row(n, shard, n_shards) for shard in range(n_shards + 1)]
 
     @property
     def n_threads(self):
@@ -55,16 +75,21 @@ cdef class Team(Phases):
         return 2 * rows * weights
 
     cdef int worthwhile_threads(self, double flops) noexcept nogil:
-        return max(1, <int> min(flops / WORK_PER_THREAD, <double> self._n_threads))
+        return max(1, <int> min(flops / self.work_per_thread, <double> self._n_threads))
 
     cdef bint is_brief(self, double flops) noexcept nogil:
         """Too little work for a second thread, and to let another one of Python's run meanwhile."""
-        return flops < 2 * WORK_PER_THREAD
+        return flops < 2 * self.work_per_thread
 
     cdef ptrdiff_t _count_shards(self, ptrdiff_t n, int n_threads) noexcept nogil:
-        """Shards of a batch: a multiple of the threads, of SHARD_ROWS at most."""
-        cdef ptrdiff_t n_shards = n_threads * ((n + n_threads * SHARD_ROWS - 1) // (n_threads * SHARD_ROWS))
-        return min(n_shards, (n + SHARD_UNIT - 1) // SHARD_UNIT)
+        """Shards of a batch: a multiple of the threads, of `shard_rows` at most."""
+        cdef ptrdiff_t n_shards = n_threads * ((n + n_threads * self.shard_rows - 1) // (n_threads * self.shard_rows))
+        return min(n_shards, (n + self.shard_unit - 1) // self.shard_unit)
+
+    cdef ptrdiff_t _first_row(self, ptrdiff_t n, ptrdiff_t shard, ptrdiff_t n_shards) noexcept nogil:
+        """Where one of n_shards shards of n rows begins."""
+        cdef ptrdiff_t n_units = (n + self.shard_unit - 1) // self.shard_unit
+        return min(n_units * shard // n_shards * self.shard_unit, n)
 
     cdef ptrdiff_t _first_tile(self, ptrdiff_t part, ptrdiff_t n_parts) noexcept nogil:
         """Where one of n_parts stretches of tiles of equal work begins."""
@@ -89,7 +114,7 @@ cdef class Team(Phases):
         raises cuts the batch short: its step is taken by some tiles and not by others. Loops are passed by then, but
         no barrier, for the threads learn of it one by one.
         """
-        cdef ptrdiff_t batch, shard, part, tile, n, n_shards, n_units, s
+        cdef ptrdiff_t batch, shard, part, tile, n, n_shards, s
         cdef bint stores = self.clip_norm > 0 or not parts & UPDATE
         job.last = last
         with nogil, parallel(num_threads=n_threads):
@@ -98,14 +123,12 @@ cdef class Team(Phases):
                     break
                 n = min(job.batch_size, job.n - batch * job.batch_size)
                 n_shards = self._count_shards(n, n_threads)
-                n_units = (n + SHARD_UNIT - 1) // SHARD_UNIT
                 if threadid() == 0:
                     self.begin_batch(job, batch, n, parts)
                 for shard in prange(n_shards, schedule="static"):
-                    s = n_units * shard // n_shards * SHARD_UNIT
+                    s = self._first_row(n, shard, n_shards)
                     if goes_on(&job.watch, threadid()):
-                        self.phase_1(rows, job, batch, s, min(n_units * (shard + 1) // n_shards * SHARD_UNIT, n) - s,
-                                     threadid(), parts)
+                        self.phase_1(rows, job, batch, s, self._first_row(n, shard + 1, n_shards) - s, threadid(), parts)
                 if parts & GRADIENT and job.X.sparse and goes_on(&job.watch, threadid()):
                     for part in prange(n_threads, schedule="static", chunksize=1):
                         self.sort_entries(rows, job, batch, n, part, n_threads, parts)
@@ -156,7 +179,7 @@ cdef class Team(Phases):
         cdef fb_dropout drop
         drop.rate = 0
         self.first_layer(rows, X, NULL, first, &drop, 0, at, n)
-        if answer.checks and not X.sparse and not is_finite(rows, at, n, panels(self.layer[1].n_in, self.itemsize),
+        if answer.checks and not X.sparse and not is_finite(rows.a[0] + at, rows.ld, n, self.layer[1].n_in,
                                                             self.itemsize):
             answer.refused = True
         for i in range(2, l + 1):
@@ -164,4 +187,6 @@ cdef class Team(Phases):
         if l == self.L and not answer.raw:
             self.k.output(&self.out, rows.z[l] + at, rows.a[l] + at, rows.scratch + thread * rows.n_scratch * FB_LINE,
                           n, rows.ld)
+        if answer.checks and not is_finite(rows.a[l] + at, rows.ld, n, self.layer[l].n_out, self.itemsize):
+            answer.overflowed = True
         write_answer(self.k, answer, rows.a[l] + at, rows.ld, first, n, self.layer[l].n_out, self.itemsize)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from fastbp._passes import warn_of_overflow
 from fastbp._training import Validation
 
 
@@ -38,6 +39,15 @@ def split(n_samples, fraction, stratify, random_state):
     return rows, held_out
 
 
+def check_weights_of(sample_weight, *parts):
+    """Refuse a split with a part whose weights sum to 0: it has no mean loss."""
+    if sample_weight is not None and any(sample_weight[rows].sum() == 0 for rows in parts):
+        raise ValueError(
+            "The sample weights of the rows to train on, or of those held out to validate, sum to 0. Give X_val and "
+            "y_val, or leave out rows without weight."
+        )
+
+
 class Judge:
     """Scores the network as it is on the rows held out (None: all); NaN once it has diverged.
 
@@ -67,7 +77,10 @@ class Judge:
 
     def __call__(self) -> Validation:
         outputs, loss = self.network.evaluate(*self.data)
-        if not np.isfinite(outputs).all():
+        has_outputs = np.isfinite(outputs).all()
+        if not (has_outputs and np.isfinite(loss)):
+            warn_of_overflow("outputs or losses of validation rows")
+        if not has_outputs:
             return Validation(score=np.nan, loss=np.nan)
         loss = float(loss) / self.divisor
         score = self._score(outputs, loss)

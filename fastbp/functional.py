@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp import _kernels
+from fastbp._memory import refusing_huge_integers
 
 __all__ = [
     "binary_cross_entropy_backward",
@@ -77,17 +78,19 @@ __all__ = [
 def linear_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> NDArray:
     """y = w x + b: y_j = sum_i w_ji x_i + b_j, for w (n, m)."""
     x, w = _reals(x, w)
-    _check_columns("x", x, w.shape[-1])
+    _check_weights(x, w)
     if b is not None:
-        b = np.asarray(b, dtype=w.dtype)
-        _check_columns("b", b, len(w))
+        with refusing_huge_integers():
+            b = np.asarray(b, dtype=w.dtype)
+        if b.shape != (len(w),):
+            raise ValueError(f"got b of shape {b.shape}, expected {(len(w),)}, to fit w.")
     return _kernels.forward(np.atleast_2d(x), w, b, "identity")[1].reshape(*x.shape[:-1], len(w))
 
 
 def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
     """dx = w^T dy, dw = dy x^T and db = dy; the last two summed over the rows of a batch."""
     dy, x, w = _reals(dy, x, w)
-    _check_columns("x", x, w.shape[-1])
+    _check_weights(x, w)
     _check_columns("dy", dy, len(w))
     if dy.shape[:-1] != x.shape[:-1]:
         raise ValueError(f"got dy of shape {dy.shape} and x of shape {x.shape}, expected as many rows.")
@@ -326,7 +329,8 @@ def _reals(*arrays):
             raise ValueError(
                 f"got an array of shape {array.shape}, expected one sample (m,) or a batch (n_samples, m)."
             )
-    return [np.asarray(array, dtype=dtype) for array in arrays]
+    with refusing_huge_integers():
+        return [np.asarray(array, dtype=dtype) for array in arrays]
 
 
 def _same_shape(**arrays):
@@ -335,6 +339,12 @@ def _same_shape(**arrays):
     if a.shape != b.shape:
         raise ValueError(f"got {first} of shape {a.shape} and {second} of shape {b.shape}, expected the same shape.")
     return a, b
+
+
+def _check_weights(x, w):
+    if w.ndim != 2:
+        raise ValueError(f"got w of shape {w.shape}, expected (n, m).")
+    _check_columns("x", x, w.shape[1])
 
 
 def _check_columns(name, array, expected):

@@ -147,6 +147,9 @@ def test_shapes_that_do_not_fit_are_refused():
     for call in (
         lambda: F.linear_forward(np.ones((3, 4)), np.ones((2, 5))),
         lambda: F.linear_forward(np.ones((3, 4)), np.ones((2, 4)), np.ones(3)),
+        lambda: F.linear_forward(np.ones((3, 4)), np.ones((2, 4)), np.ones((3, 2))),  # would take the first row
+        lambda: F.linear_forward(np.ones((3, 4)), np.ones((2, 4)), 1.0),
+        lambda: F.linear_forward(np.ones((3, 4)), np.ones(4)),
         lambda: F.linear_backward(np.ones((3, 3)), np.ones((3, 4)), np.ones((2, 4))),
         lambda: F.linear_backward(np.ones((2, 2)), np.ones((3, 4)), np.ones((2, 4))),
         lambda: F.tanh_backward(np.ones((3, 3)), np.ones((3, 4))),

@@ -4,8 +4,8 @@
 
 builds conformance.c with each compiler and for each processor that can be had here, real or emulated, and compares the
 hashes that the programs print. Emulated are AVX-512, by the header-only library SIMDe on top of AVX2 and FMA, and
-AArch64 with NEON, by qemu. In a folder of your own the programs stay: given any argument, a program prints the hash
-after each case.
+AArch64 with NEON, by qemu; and glibc is told to do without FMA, so that fma() of baseline C is in software. In a folder
+of your own the programs stay: given any argument, a program prints the hash after each case.
 """
 
 import shutil
@@ -26,6 +26,13 @@ STRICT = ("-std=c11", "-ffp-contract=off", "-fno-math-errno", "-Wno-psabi", f"-I
 AS_SHIPPED = ("-O3",)  # setup.py
 AARCH64 = ("-O3", "-static")  # static: qemu then needs no libraries of the other system
 SIMDE = ("-O1", f"-I{HERE / 'simde'}", "-mavx2", "-mfma")  # without FMA, SIMDe would round the product first
+WITHOUT_FMA = ("env", "GLIBC_TUNABLES=glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2")
+FMA_PROBE = """#include <math.h>
+int main(void) /* fails if fma(), after an endbr64, begins with a VEX-coded instruction: that of the processor */
+{
+    const unsigned char *code = (const unsigned char *)(void *)fma;
+    return code[code[0] == 0xf3 ? 4 : 0] == 0xc4;
+}"""
 SIMDE_PROBE = """#include <immintrin.h>
 int main(void) { volatile __m256 x = _mm256_set1_ps(1); return _mm256_movemask_ps(_mm256_fmadd_ps(x, x, x)); }"""
 
@@ -40,12 +47,12 @@ class Build:
     probe: str = "int main(void) { return 0; }"
 
 
-# Clang's baseline is left out on AArch64: it takes the sign of a zero from FMAX (see v_max in csrc/simd/neon.h).
 ON_AARCH64 = ("neon", "baseline")
 BUILDS = (
     Build("gcc", ("gcc",), AS_SHIPPED),
     Build("clang", ("clang",), AS_SHIPPED),
     Build("gcc, emulated AVX-512", ("gcc",), SIMDE, ("avx512",), probe=SIMDE_PROBE),
+    Build("gcc, software fma", ("gcc",), AS_SHIPPED, ("baseline",), WITHOUT_FMA, FMA_PROBE),
     Build("gcc, emulated AArch64", ("aarch64-linux-gnu-gcc",), AARCH64, ON_AARCH64, ("qemu-aarch64",)),
     Build("clang, emulated AArch64", ("clang", "--target=aarch64-linux-gnu"), AARCH64, ON_AARCH64, ("qemu-aarch64",)),
 )
@@ -73,14 +80,14 @@ def call(command):
 
 def missing(build):
     """Why the build cannot be had here, or None: its tools, and that they make a program that runs."""
-    for tool in (build.command[0], *build.emulator):
+    for tool in (build.command[0], *build.emulator[:1]):
         if not shutil.which(tool):
             return f"no {tool}"
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder) / "probe.c", Path(folder) / "probe"
         source.write_text(build.probe)
         try:
-            call([*build.command, *STRICT, *build.flags, source, "-o", program])
+            call([*build.command, *STRICT, *build.flags, source, "-lm", "-o", program])
             call([*build.emulator, program])
         except RuntimeError as error:
             return str(error)
