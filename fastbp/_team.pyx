@@ -128,7 +128,8 @@ cdef class Team(Phases):
                 for shard in prange(n_shards, schedule="static"):
                     s = self._first_row(n, shard, n_shards)
                     if goes_on(&job.watch, threadid()):
-                        self.phase_1(rows, job, batch, s, self._first_row(n, shard + 1, n_shards) - s, threadid(), parts)
+                        self.phase_1(rows, job, batch, s, self._first_row(n, shard + 1, n_shards) - s, threadid(),
+                                     parts)
                 if parts & GRADIENT and job.X.sparse and goes_on(&job.watch, threadid()):
                     for part in prange(n_threads, schedule="static", chunksize=1):
                         self.sort_entries(rows, job, batch, n, part, n_threads, parts)

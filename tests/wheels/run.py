@@ -1,4 +1,4 @@
-"""Shows that a user needs no compiler: builds the sdist, from it a wheel for each Python, and tests the wheels installed.
+"""Shows that no compiler is needed: builds the sdist, from it a wheel for each Python, and tests the wheels installed.
 
     python tests/wheels/run.py [python ...]
 
