@@ -1,0 +1,157 @@
+"""A small network as circles and lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp._model import sizes_of
+from fastbp._plot import SIGNED, Display, check_model, largest, matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection, PathCollection
+    from matplotlib.colorbar import Colorbar
+
+MAX_UNITS, MAX_LAYERS = 20, 10  # what still can be read
+
+
+class NetworkDisplay(Display):
+    """A diagram of a small network: units are circles, coloured by their bias, and weights are lines between them.
+
+    A line is red where the weight is positive and blue where it is negative; the larger the weight, the thicker and
+    darker the line. At most 20 units a layer and 10 layers are drawn. Use `from_estimator` to make one.
+
+    Parameters
+    ----------
+    coefs, intercepts : lists of array-like
+        ``coefs_`` and ``intercepts_`` of a model.
+    input_names, output_names : array-like of str, default=None
+        Written beside the units of the first and of the last layer.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib LineCollection
+        The weights of each layer, the smallest first.
+    units_ : list of matplotlib PathCollection
+        The circles of each layer, the inputs first.
+    colorbar_ : matplotlib Colorbar
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from fastbp import MLPClassifier
+    >>> from fastbp.inspection import NetworkDisplay
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = MLPClassifier((5, 4), solver="lbfgs", alpha=0.1, max_iter=500, random_state=0).fit(X, y)
+    >>> display = NetworkDisplay.from_estimator(model)
+    >>> [len(units.get_offsets()) for units in display.units_]
+    [4, 5, 4, 3]
+    """
+
+    lines_: list[LineCollection]
+    units_: list[PathCollection]
+    colorbar_: Colorbar
+
+    def __init__(
+        self,
+        coefs: list[NDArray],
+        intercepts: list[NDArray],
+        *,
+        input_names: ArrayLike | None = None,
+        output_names: ArrayLike | None = None,
+    ):
+        self.coefs = coefs
+        self.intercepts = intercepts
+        self.input_names = input_names
+        self.output_names = output_names
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax: Axes | None = None, line_kw: dict | None = None) -> Self:
+        """Draw a fitted model, with the names of its inputs and its classes, where it knows them.
+
+        Parameters
+        ----------
+        estimator : MLPClassifier or MLPRegressor
+            Fitted.
+        ax, line_kw
+            As in `plot`.
+
+        Returns
+        -------
+        display : NetworkDisplay
+        """
+        check_model(estimator)
+        classes = getattr(estimator, "classes_", None)
+        if classes is not None and estimator.n_outputs_ == 1:
+            classes = classes[-1:]  # the one output is the probability of the second
+        names = getattr(estimator, "feature_names_in_", None)
+        display = cls(estimator.coefs_, estimator.intercepts_, input_names=names, output_names=classes)
+        return display.plot(ax, line_kw=line_kw)
+
+    def plot(self, ax: Axes | None = None, *, line_kw: dict | None = None) -> Self:
+        """Draw the diagram.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where; None: on a new figure.
+        line_kw : dict, default=None
+            Passed to matplotlib's `LineCollection`.
+
+        Returns
+        -------
+        display : NetworkDisplay
+            This one.
+        """
+        sizes = sizes_of(self.coefs, self.intercepts)
+        if max(sizes) > MAX_UNITS or len(sizes) > MAX_LAYERS:
+            raise ValueError(
+                f"got a network with layers of {sizes} units, expected at most {MAX_UNITS} units a layer and "
+                f"{MAX_LAYERS} layers: more cannot be read. DistributionDisplay shows networks of any size."
+            )
+        ax, end = self._begin(ax), largest(*self.coefs, *self.intercepts)
+        places = [np.column_stack([np.full(n, l), (n - 1) / 2 - np.arange(n)]) for l, n in enumerate(sizes)]
+        colours = {"cmap": SIGNED, "norm": matplotlib("colors").Normalize(-end, end)}
+        self.lines_ = [
+            ax.add_collection(self._weights(*layer, end, {**colours, **(line_kw or {})}))
+            for layer in zip(places[:-1], places[1:], self.coefs, strict=True)
+        ]
+        circle = {"s": 200, "edgecolors": "black", "zorder": 2}
+        self.units_ = [ax.scatter(*places[0].T, c="white", **circle)]
+        for place, b in zip(places[1:], self.intercepts, strict=True):
+            self.units_.append(ax.scatter(*place.T, c=b, **colours, **circle))
+        self._write(places)
+        self.colorbar_ = self.figure_.colorbar(self.units_[-1], ax=ax, label="Weight (line), bias (circle)")
+        return self
+
+    @staticmethod
+    def _weights(tails, heads, coefs, end, style):
+        """Lines from each unit of a layer to each of the next one; the largest are drawn last, on top."""
+        order = np.argsort(np.abs(coefs), axis=None)
+        tail, head = np.unravel_index(order, coefs.shape)
+        values = coefs[tail, head]
+        style = {"linewidths": 0.5 + 3 * np.abs(values) / end, "zorder": 1, **style}
+        lines = matplotlib("collections").LineCollection(np.stack([tails[tail], heads[head]], axis=1), **style)
+        lines.set_array(values)
+        return lines
+
+    def _write(self, places):
+        """Name the layers below, and the units of the first and last beside."""
+        ax, beside = self.ax_, {"textcoords": "offset points", "va": "center"}
+        for names, units, x, align in (
+            (self.input_names, places[0], -12, "right"),
+            (self.output_names, places[-1], 12, "left"),
+        ):
+            for name, unit in zip([] if names is None else names, units, strict=False):
+                ax.annotate(str(name), unit, (x, 0), ha=align, **beside)
+        bottom = min(units[-1, 1] for units in places)
+        for l, units in enumerate(places):
+            ax.annotate(f"a[{l}]", (units[0, 0], bottom), (0, -24), ha="center", **beside)
+        ax.margins(0.1)
+        ax.set_axis_off()

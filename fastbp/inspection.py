@@ -1,0 +1,20 @@
+"""Plots of what is inside a network, in scikit-learn's Display convention.
+
+A display is made by ``from_estimator``, which draws it at once. It keeps the numbers drawn, ``ax_`` and ``figure_``,
+and ``plot(ax=...)`` draws it again elsewhere. matplotlib is needed: ``pip install "fastbp[plot]"``.
+"""
+
+from fastbp._plot_distribution import DistributionDisplay
+from fastbp._plot_first_layer import FirstLayerDisplay
+from fastbp._plot_gradients import GradientFlow, GradientFlowDisplay
+from fastbp._plot_loss import LossCurveDisplay
+from fastbp._plot_network import NetworkDisplay
+
+__all__ = [
+    "DistributionDisplay",
+    "FirstLayerDisplay",
+    "GradientFlow",
+    "GradientFlowDisplay",
+    "LossCurveDisplay",
+    "NetworkDisplay",
+]
