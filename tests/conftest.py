@@ -10,6 +10,8 @@ import pytest
 from fastbp import _kernels
 from fastbp._engine import Network
 
+collect_ignore = ["typing"]  # read by mypy, not run
+
 SIZES = (1, 2, 7, 10, 15, 16, 17, 31, 33, 100)
 
 # (n, n_in, n_out): every size in every place, twice, each time with other company; then the narrow outputs, one by one.
