@@ -47,7 +47,7 @@ for rate in (0.001, 0.01):
     model.fit(X_train, y_train, X_val=X_val, y_val=y_val)
     LossCurveDisplay.from_estimator(model, ax=left, name=f"rate {rate}", log_scale=True)
     LossCurveDisplay.from_estimator(model, ax=right, name=f"rate {rate}", curve="score")
-left.set_title("Loss")
+left.set(title="Loss", ylim=(0.003, 4))  # room for the legend
 right.set_title("Accuracy")
 plt.show()
 
@@ -88,7 +88,7 @@ plt.show()
 # What the first layer looks for
 # ------------------------------
 # The weights of each unit as an image: pixels that switch it on are red, those that switch it off blue. The penalty
-# ``alpha`` holds pixels that say nothing near 0.
+# ``alpha`` holds pixels that say nothing near 0; units without a picture it has silenced altogether.
 
 smooth = MLPClassifier((20,), alpha=3, learning_rate_init=0.01, random_state=0).fit(X_train, y_train)
 print(f"accuracy {smooth.score(X_val, y_val):.3f}")
