@@ -89,7 +89,8 @@ def backprop(
         raise ValueError(f"got loss={loss!r}, expected 'squared_error' or None for the model's own.")
     network, X, y, sample_weight = model._network_and_data(X, y, sample_weight, loss)
     computed = Backprop(**network.backprop(X, y, sample_weight))
-    arrays = [*computed.z[1:], *computed.a[1:], *computed.delta[1:], *computed.dW[1:], *computed.db[1:], computed.loss]
+    by_layer = computed.z, computed.a, computed.delta, computed.dW, computed.db
+    arrays: list = [computed.loss, *(array for arrays in by_layer for array in arrays[1:])]
     if not all(np.isfinite(array).all() for array in arrays):
         warn_of_overflow("derivatives or sums")
     return computed

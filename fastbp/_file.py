@@ -32,8 +32,9 @@ def library():
 
 def write(path, kind: str, content: dict):
     """Replace the file by `content`, at once: whoever reads it finds the old one or the new one."""
-    safetensors, path, arrays = library(), Path(path), {}
-    header = {"format": f"fastbp {kind}", "version": f"{MAJOR}.{MINOR}", "fastbp": fastbp.__version__}
+    safetensors, path = library(), Path(path)
+    arrays: dict[str, np.ndarray] = {}
+    header: dict = {"format": f"fastbp {kind}", "version": f"{MAJOR}.{MINOR}", "fastbp": fastbp.__version__}
     header["content"] = _without_arrays(content, arrays, ())
     header["crc32"] = checksum(header, arrays)
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -68,7 +69,7 @@ def read(path, kind: str) -> dict:
 
 def round_trip(content: dict) -> dict:
     """What `read` will return of it."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     return _with_arrays(json.loads(json.dumps(_without_arrays(content, arrays, ()))), arrays)
 
 

@@ -61,7 +61,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     # ---- the network
 
-    def _weights(self):
+    def _weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """coefs_ and intercepts_: both of one fit, though another thread ends a fit meanwhile."""
         return _BOTH(vars(self))
 

@@ -22,8 +22,10 @@ _LABELS = {"delta": "Mean norm of delta[l]", "dW": "Norm of dW[l]"}
 def norms(model, X, y) -> tuple[NDArray, NDArray]:
     """Of delta[l], the mean over the rows, and of dW[l], that of the mean loss; one for each layer from 1."""
     computed = backprop(model, X, y)
-    delta = [np.linalg.norm(d, axis=1).mean() for d in computed.delta[1:]]
-    dW = [np.linalg.norm(d) / len(computed.a[0]) for d in computed.dW[1:]]
+    all_delta: list = computed.delta[1:]
+    all_dW: list = computed.dW[1:]
+    delta = [np.linalg.norm(d, axis=1).mean() for d in all_delta]
+    dW = [np.linalg.norm(d) / len(computed.a[0]) for d in all_dW]
     return np.array(delta), np.array(dW)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -117,21 +117,22 @@ class NetworkDisplay(Display):
             )
         ax, end = self._begin(ax), largest(*self.coefs, *self.intercepts)
         places = [np.column_stack([np.full(n, l), (n - 1) / 2 - np.arange(n)]) for l, n in enumerate(sizes)]
-        colours = {"cmap": SIGNED, "norm": matplotlib("colors").Normalize(-end, end)}
+        colours: dict[str, Any] = {"cmap": SIGNED, "norm": matplotlib("colors").Normalize(-end, end)}
         self.lines_ = [
-            ax.add_collection(self._weights(*layer, end, {**colours, **(line_kw or {})}))
+            self._weights(ax, *layer, end, {**colours, **(line_kw or {})})
             for layer in zip(places[:-1], places[1:], self.coefs, strict=True)
         ]
-        circle = {"s": 200, "edgecolors": "black", "zorder": 2}
-        self.units_ = [ax.scatter(*places[0].T, c="white", **circle)]
-        for place, b in zip(places[1:], self.intercepts, strict=True):
-            self.units_.append(ax.scatter(*place.T, c=b, **colours, **circle))
+        circle: dict[str, Any] = {"s": 200, "edgecolors": "black", "zorder": 2}
+        xs, ys = zip(*(place.T for place in places), strict=True)
+        self.units_ = [ax.scatter(xs[0], ys[0], c="white", **circle)]
+        for x, y, b in zip(xs[1:], ys[1:], self.intercepts, strict=True):
+            self.units_.append(ax.scatter(x, y, c=b, **colours, **circle))
         self._write(places)
         self.colorbar_ = self.figure_.colorbar(self.units_[-1], ax=ax, label="Weight (line), bias (circle)")
         return self
 
     @staticmethod
-    def _weights(tails, heads, coefs, end, style):
+    def _weights(ax, tails, heads, coefs, end, style):
         """Lines from each unit of a layer to each of the next one; the largest are drawn last, on top."""
         order = np.argsort(np.abs(coefs), axis=None)
         tail, head = np.unravel_index(order, coefs.shape)
@@ -139,6 +140,7 @@ class NetworkDisplay(Display):
         style = {"linewidths": 0.5 + 3 * np.abs(values) / end, "zorder": 1, **style}
         lines = matplotlib("collections").LineCollection(np.stack([tails[tail], heads[head]], axis=1), **style)
         lines.set_array(values)
+        ax.add_collection(lines)
         return lines
 
     def _write(self, places):

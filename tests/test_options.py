@@ -240,7 +240,7 @@ def test_the_average_predicts(Estimator):
         {"learning_rate": half_rate}, {"checkpoint": "x"}, {"resume_from": "x"}, {"restore_best": True},
         {"scoring": "loss"},
     ],
-    ids=str,
+    ids=lambda parameters: "-".join(parameters),
 )  # fmt: skip
 def test_what_lbfgs_cannot_do(Estimator, parameters):
     with pytest.raises(ValueError, match=f"solver='lbfgs' .* no use for {next(iter(parameters))}"):
