@@ -35,15 +35,22 @@ class Layers(NamedTuple):
         return 2 if self.form == "two_columns" else self.sizes[-1]
 
 
+def check_finite(coefs, intercepts):
+    """Refuse weights that no other library should be handed."""
+    if not all(np.isfinite(p).all() for p in [*coefs, *intercepts]):
+        raise ValueError("got non-finite weights, expected finite ones: train the model again, at a lower learning rate.")
+
+
 def layers_of(model, dtype=None):
     """The layers of a fitted model, in its own precision or in another one."""
     model._check_is_fitted()
-    model._check_finite()
-    dtype = np.dtype(dtype or working_dtype(model.dtype, model.coefs_[0].dtype))
-    _, hidden, output, *_ = model._architecture(dtype)
+    weights = model._weights()
+    check_finite(*weights)
+    dtype = np.dtype(dtype or working_dtype(model.dtype, weights[0][0].dtype))
+    _, hidden, output, *_ = model._architecture(dtype, weights)
     layers = [
         Layer(np.array(coefs.T, dtype, order="C"), np.array(intercepts, dtype), f)
-        for coefs, intercepts, f in zip(model.coefs_, model.intercepts_, (*hidden, output), strict=True)
+        for coefs, intercepts, f in zip(*weights, (*hidden, output), strict=True)
     ]
     multilabel = hasattr(model, "classes_") and model._label_binarizer.y_type_.startswith("multilabel")
     it = Layers(layers, dtype, model._form(), model._loss.sorts, None, multilabel)

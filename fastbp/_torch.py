@@ -9,7 +9,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 
 from fastbp._data import working_dtype
-from fastbp._layers import layers_of
+from fastbp._layers import check_finite, layers_of
 from fastbp._losses import classifier_loss, regressor_loss
 from fastbp._optional import optional
 from fastbp._options import dropout_rates
@@ -136,7 +136,7 @@ def from_torch(
         _learn_targets(model, n_outputs)
     dtype = working_dtype(model.dtype, coefs[0].dtype)
     model.coefs_, model.intercepts_ = ([np.array(p, dtype) for p in them] for them in (coefs, intercepts))
-    model._check_finite()
+    check_finite(model.coefs_, model.intercepts_)
     model.n_features_in_, model.n_outputs_ = len(coefs[0]), len(intercepts[-1])
     model.n_layers_, model.out_activation_ = len(linears) + 1, model._loss.output
     model.n_iter_ = model.t_ = 0
