@@ -5,7 +5,7 @@ Each polynomial q is fitted by Remez's exchange so that the greatest weighted er
     exp    e^r - 1 = r + r^2 q(r)            |r| <= ln(2)/2,      relative to r
     log    log(1+f) = 2s + s z q(z)          s = f/(2+f), z = s^2, sqrt(1/2) <= 1+f <= sqrt(2), relative to s
     log1p  the same for 0 <= f <= 1
-    tail   Phi(-t) = e^(-t^2/2) q(w) / (t+c)   w = t/(t+c), 0 <= t <= where Phi(-t) comes to 0, relative to Phi(-t)
+    tail   Phi(-t) = e^(-t^2/2) q(v) / (t+c)   v = (t-c)/(t+c), 0 <= t <= where Phi(-t) comes to 0, relative to Phi(-t)
 """
 
 from mpmath import cos, erfc, exp, expm1, linspace, log, lu_solve, matrix, mp, mpf, pi, polyval, sqrt
@@ -61,10 +61,10 @@ def log_target(z):
 
 
 def tail_target(c):
-    """q in Phi(-t) = e^(-t^2/2) q(w) / (t + c), t = c w/(1 - w)."""
+    """q in Phi(-t) = e^(-t^2/2) q(v) / (t + c), t = c (1 + v)/(1 - v)."""
 
-    def target(w):
-        t = c * w / (1 - w)
+    def target(v):
+        t = c * (1 + v) / (1 - v)
         return (t + c) * exp(t**2 / 2) * erfc(t / sqrt(mpf(2))) / 2
 
     return target
@@ -73,14 +73,15 @@ def tail_target(c):
 if __name__ == "__main__":
     ln2 = log(2)
     widest = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2  # s^2 at 1 + f = sqrt(2)
-    # c: a greater one needs fewer terms, but makes more of their rounding.
-    for bits, degrees, c, tail_end, digits in ((32, (4, 2, 3, 10), 2.25, 14.5, 10), (64, (9, 6, 9, 23), 3.25, 39, 19)):
+    # c: a greater one needs fewer terms, but makes more of their rounding; that of float32 has first terms that are
+    # floats, nearly.
+    for bits, degrees, c, end, digits in ((32, (4, 2, 3, 10), 2.2109375, 14.5, 10), (64, (9, 6, 9, 23), 3, 39, 19)):
         tail = tail_target(mpf(c))
         fits = {
             "exp": (exp_target, lambda r: abs(r) + FLOOR, -ln2 / 2, ln2 / 2),
             "log": (log_target, lambda z: z / 2 + FLOOR, mpf(0), widest),
             "log1p": (log_target, lambda z: z / 2 + FLOOR, mpf(0), mpf(1) / 9),
-            "tail": (tail, lambda w, tail=tail: 1 / tail(w), mpf(0), mpf(tail_end) / (tail_end + c)),
+            "tail": (tail, lambda v, tail=tail: 1 / tail(v), mpf(-1), mpf(end - c) / (end + c)),
         }
         for (name, fit), degree in zip(fits.items(), degrees, strict=True):
             q, error = remez(*fit, degree)

@@ -5,14 +5,14 @@
 static const real EXP_Q[] = {0.5000000062f, 0.1666654317f, 0.04166628261f, 0.008366564724f, 0.001394641591f};
 static const real LOG_Q[] = {0.666667542f, 0.3997973983f, 0.2982128431f};
 static const real LOG1P_Q[] = {0.6666643872f, 0.400205036f, 0.2801597254f, 0.2795073911f};
-static const real TAIL_Q[] = {1.124999994f,   -0.8946437758f, -0.06670279015f, 0.2020915529f,
-                              0.09282392301f, 0.04947520233f, -0.2332352047f,  0.3595290872f,
-                              -0.4983147685f, 0.3558734828f,  -0.09295614208f};
+static const real TAIL_Q[] = {0.6887389445f,    -0.3783219423f,    0.07201185143f,   0.02992874773f,
+                              -0.009213177396f, -0.006055491558f,  0.0004479034967f, 0.001379380416f,
+                              0.000316853806f,  -0.0001930579255f, -9.599754555e-5f};
 enum { EXP_TERMS = 5, LOG_TERMS = 3, LOG1P_TERMS = 4, TAIL_TERMS = 11 };
 static const real LN2_HIGH = 0.693145751953125f, LN2_LOW = 1.42860682031e-6f; /* 15 bits, so that n LN2_HIGH is exact */
 static const real ROUND = 12582912.0f; /* 1.5 * 2^23: x + ROUND - ROUND is x to the nearest integer */
 static const real EXP_LOWEST = -104.0f, EXP_HIGHEST = 89.0f; /* e^x is 0 and infinity beyond */
-static const real TAIL_END = 14.5f, TAIL_C = 2.25f; /* e^(-t^2/2) is 0 beyond */
+static const real TAIL_END = 14.5f, TAIL_C = 2.2109375f; /* e^(-t^2/2) is 0 beyond */
 static const real SMALLEST_NORMAL = 1.17549435e-38f, TO_NORMAL = 16777216.0f; /* 2^-126, 2^24 */
 static const bits ONE = 0x3f800000u, MANTISSA_BITS = 0x007fffffu, MAGNITUDE_BITS = 0x7fffffffu;
 static const bits EXPONENT_READER = 0x4b000000u; /* 2^23, whose low bits read as an integer */
@@ -28,16 +28,16 @@ static const real LOG1P_Q[] = {
     0.6666666666666650742, 0.4000000000009682586, 0.285714285543970874,  0.2222222361030100628,  0.1818175534334673674,
     0.153863374587526341,  0.133036735998709081,  0.1208617489653200056, 0.08421766633443367788, 0.1687568281258178425};
 static const real TAIL_Q[] = {
-    1.624999999999999949,    -2.588827836740074621,   1.779375576508657936,    -0.1065752678983970875,
-    -0.42093964581980229,    -0.01749145006547430417, 0.123452569646553616,    0.05071243585001674524,
-    -0.02130838543381818358, -0.01853890641322751315, -0.06304656593464424646, 0.2249187567829409056,
-    -0.7126076838385292877,  1.889999462734729393,    -3.966694791079094843,   6.677076734075692136,
-    -8.959169358277211247,   9.466211190369628131,    -7.745881224785839298,   4.77698068762715222,
-    -2.127651244262225983,   0.6397857210927938769,   -0.1150839773760855937,  0.009245483630168802712};
+    0.729083690133372996,       -0.5093319819174897595,   0.2300177199746038054,     -0.0472630251429388581,
+    -0.01046286702331912795,    0.006972621239360828724,  0.001027592259268992037,   -0.001045828605205541569,
+    -0.0002565753474988417588,  0.000154394305734000395,  0.00007881267476595283551, -0.00001324512438596128605,
+    -0.00002068914073643308127, -3.521134178392221267e-6, 3.640096421620419203e-6,   2.264983037829514079e-6,
+    7.635233022848466733e-9,    -6.06748573997553539e-7,  -2.723868567475880713e-7,  5.652953767384624846e-8,
+    9.431112636891255284e-8,    1.656259332910169702e-8,  -1.298641926588814339e-8,  -4.747528843325316912e-9};
 enum { EXP_TERMS = 10, LOG_TERMS = 7, LOG1P_TERMS = 10, TAIL_TERMS = 24 };
 static const real LN2_HIGH = 0.693147180559890330187045, LN2_LOW = 5.4979230187083711747e-14; /* 42 bits */
 static const real ROUND = 6755399441055744.0; /* 1.5 * 2^52 */
-static const real EXP_LOWEST = -746.0, EXP_HIGHEST = 710.0, TAIL_END = 39.0, TAIL_C = 3.25;
+static const real EXP_LOWEST = -746.0, EXP_HIGHEST = 710.0, TAIL_END = 39.0, TAIL_C = 3;
 static const real SMALLEST_NORMAL = 2.2250738585072014e-308, TO_NORMAL = 9007199254740992.0; /* 2^-1022, 2^53 */
 static const bits ONE = 0x3ff0000000000000u, MANTISSA_BITS = 0x000fffffffffffffu, MAGNITUDE_BITS = 0x7fffffffffffffffu;
 static const bits EXPONENT_READER = 0x4330000000000000u; /* 2^52 */
@@ -68,33 +68,41 @@ FB_INLINE vec quotient(vec x, vec y, vec c)
 /* 2^n for an integral n in the normal range, given n + ROUND: its low bits are n. */
 FB_INLINE vec power_of_2(vec n_rounded) { return v_add_bits(v_mantissa_left(n_rounded), v_set_bits(ONE)); }
 
-/* x = n ln 2 + r with |r| <= ln(2)/2; returns e^r - 1 and n + ROUND. */
-FB_INLINE vec exp_reduced(vec x, vec *n_rounded)
+/* x = n ln 2 + r with |r| <= ln(2)/2; returns r and n + ROUND. */
+FB_INLINE vec reduced(vec x, vec *n_rounded)
 {
     *n_rounded = v_fma(x, v_set(LOG2_E), v_set(ROUND));
     const vec n = v_sub(*n_rounded, v_set(ROUND));
-    const vec r = v_fnma(n, v_set(LN2_LOW), v_fnma(n, v_set(LN2_HIGH), x));
-    return v_fma(v_mul(r, r), polynomial(r, EXP_Q, EXP_TERMS), r);
+    return v_fnma(n, v_set(LN2_LOW), v_fnma(n, v_set(LN2_HIGH), x));
 }
 
-/* e^x; scaled in two steps, so that results below the normal range are rounded once and those above overflow. NaN stays. */
+/* e^r - 1 for |r| <= ln(2)/2. */
+FB_INLINE vec exp_minus_1_reduced(vec r) { return v_fma(v_mul(r, r), polynomial(r, EXP_Q, EXP_TERMS), r); }
+
+/* (x + rest) 2^n, given n + ROUND, in two steps: what falls below the normal range is rounded once, what rises above it
+ * overflows. */
+FB_INLINE vec scaled(vec x, vec rest, vec n_rounded)
+{
+    const vec n = v_sub(n_rounded, v_set(ROUND)), half_rounded = v_fma(n, v_set((real)0.5), v_set(ROUND));
+    const vec other_rounded = v_add(v_sub(n, v_sub(half_rounded, v_set(ROUND))), v_set(ROUND));
+    const vec scale = power_of_2(half_rounded);
+    return v_mul(v_fma(rest, scale, v_mul(x, scale)), power_of_2(other_rounded));
+}
+
+/* e^x. NaN stays. */
 FB_INLINE vec v_exp(vec x)
 {
     vec n_rounded;
     x = v_max(v_set(EXP_LOWEST), v_min(v_set(EXP_HIGHEST), x));
-    const vec p = exp_reduced(x, &n_rounded);
-    const vec n = v_sub(n_rounded, v_set(ROUND));
-    const vec half_rounded = v_fma(n, v_set((real)0.5), v_set(ROUND));
-    const vec rest_rounded = v_add(v_sub(n, v_sub(half_rounded, v_set(ROUND))), v_set(ROUND));
-    const vec scale = power_of_2(half_rounded);
-    return v_mul(v_fma(p, scale, scale), power_of_2(rest_rounded));
+    const vec p = exp_minus_1_reduced(reduced(x, &n_rounded));
+    return scaled(v_set(1), p, n_rounded);
 }
 
 /* e^x - 1 for |x| <= 64: 2^n p + (2^n - 1), where 2^n - 1 is exact or beside the point. NaN stays. */
 FB_INLINE vec exp_minus_1(vec x)
 {
     vec n_rounded;
-    const vec p = exp_reduced(x, &n_rounded);
+    const vec p = exp_minus_1_reduced(reduced(x, &n_rounded));
     const vec scale = power_of_2(n_rounded);
     return v_fma(scale, p, v_sub(scale, v_set(1)));
 }
@@ -134,18 +142,38 @@ FB_INLINE vec log_1_plus(vec x)
     return v_fnma(s, v_fnma(z, polynomial(z, LOG1P_Q, LOG1P_TERMS), x), x);
 }
 
-/* e^(-z^2/2), with what rounding took from the square. NaN stays. */
-FB_INLINE vec bell(vec z)
+/* -z^2/2 = n ln 2 + r with what rounding took from the square; returns e^r - 1 and n + ROUND, for |z| <= TAIL_END. */
+FB_INLINE vec bell_reduced(vec z, vec *n_rounded)
 {
-    const vec half = v_mul(v_set((real)-0.5), z), exponent = v_mul(half, z), e = v_exp(exponent);
-    return v_fnma(e, v_fnma(half, z, exponent), e);
+    const vec half = v_mul(v_set((real)-0.5), z), square = v_mul(half, z);
+    const vec low = v_fma(half, z, v_sub(v_set(0), square));
+    *n_rounded = v_fma(square, v_set(LOG2_E), v_set(ROUND));
+    const vec n = v_sub(*n_rounded, v_set(ROUND));
+    return exp_minus_1_reduced(v_add(v_fnma(n, v_set(LN2_HIGH), square), v_fnma(n, v_set(LN2_LOW), low)));
 }
 
-/* Phi(z), the normal distribution function, for |z| <= TAIL_END: with t = |z|, w = t / (t + c),
- * Phi(-t) = e^(-t^2/2) q(w) / (t + c), after M. M. Shepherd and J. G. Laframboise (1981). NaN stays. */
+/* e^(-z^2/2) for |z| <= TAIL_END. NaN stays. */
+FB_INLINE vec bell(vec z)
+{
+    vec n_rounded;
+    const vec p = bell_reduced(z, &n_rounded);
+    return scaled(v_set(1), p, n_rounded);
+}
+
+/* Phi(z), the normal distribution function, for |z| <= TAIL_END: with t = |z|, v = (t - c) / (t + c),
+ * Phi(-t) = e^(-t^2/2) q(v) / (t + c), after M. M. Shepherd and J. G. Laframboise (1981); v is 0 in the midst of the tail,
+ * so that q_0 outweighs the rest. What its sum with the rest and the quotient round off is carried along. NaN stays. */
 FB_INLINE vec normal(vec z)
 {
-    const vec one = v_set(1), c = v_set(TAIL_C), t = v_abs(z), w = v_mul(t, v_div(one, v_add(t, c))), e = bell(z);
-    const vec tail = quotient(polynomial(w, TAIL_Q, TAIL_TERMS), t, c);
-    return v_select(v_less(z, v_set(0)), v_mul(e, tail), v_fnma(e, tail, one));
+    const vec one = v_set(1), c = v_set(TAIL_C), t = v_abs(z), d = v_add(t, c), d_low = v_sub(t, v_sub(d, c));
+    const vec inverse = v_div(one, d), v = v_mul(v_sub(t, c), inverse);
+    const vec q_0 = v_set(TAIL_Q[0]), rest = polynomial(v, TAIL_Q + 1, TAIL_TERMS - 1);
+    const vec q = v_fma(v, rest, q_0), q_low = v_fma(v, rest, v_sub(q_0, q));
+    const vec tail = v_mul(q, inverse);
+    const vec tail_low = v_mul(v_add(v_fnma(tail, d_low, v_fnma(tail, d, q)), q_low), inverse);
+
+    vec n_rounded;
+    const vec p = bell_reduced(z, &n_rounded);
+    const vec lower = scaled(tail, v_fma(tail, p, v_fma(tail_low, p, tail_low)), n_rounded);
+    return v_select(v_less(z, v_set(0)), lower, v_sub(one, lower));
 }
