@@ -38,7 +38,7 @@ class Layers(NamedTuple):
 def check_finite(coefs, intercepts):
     """Refuse weights that no other library should be handed."""
     if not all(np.isfinite(p).all() for p in [*coefs, *intercepts]):
-        raise ValueError("got non-finite weights, expected finite ones: train the model again, at a lower learning rate.")
+        raise ValueError("got non-finite weights, expected finite ones: train again, at a lower learning rate.")
 
 
 def layers_of(model, dtype=None):
