@@ -63,7 +63,10 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _weights(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """coefs_ and intercepts_: both of one fit, though another thread ends a fit meanwhile."""
-        return _BOTH(vars(self))
+        try:
+            return _BOTH(vars(self))
+        except KeyError as error:
+            raise AttributeError(f"this {type(self).__name__} has no {error.args[0]}: it is not fitted.") from None
 
     def _set_weights(self, coefs, intercepts):
         """Replace both at once."""
