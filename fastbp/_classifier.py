@@ -178,9 +178,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
-        if _check_partial_fit_first_call(self, classes):
+        # classes_ alone are left of a first call that failed in between
+        if _check_partial_fit_first_call(self, classes) or not hasattr(self, "_label_binarizer"):
             multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else self.classes_)
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), incremental=True)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
