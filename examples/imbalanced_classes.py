@@ -44,5 +44,5 @@ for name, model in models.items():
     print(f"{name:15}  accuracy {accuracy:.3f}  balanced accuracy {balanced:.3f}  eights found {found:.2f}")
     PrecisionRecallDisplay.from_estimator(model, X_test, y_test, name=name, ax=axes)
 axes.set(title="Finding the eights", xlabel="share of the eights found", ylabel="share of right ones in what it found")
-axes.legend(loc="upper right")
+axes.legend(loc="lower left")
 plt.show()
