@@ -10,31 +10,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
-
-from fastbp import MLPClassifier
+from children import X, new, trained, trained_within, y
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed", "ignore:This process")
 METHODS = multiprocessing.get_all_start_methods()
 needs_fork = pytest.mark.skipif("fork" not in METHODS, reason="this system cannot fork")
-
-X = np.random.RandomState(0).uniform(-1, 1, (400, 20))
-y = (X[:, 0] > X[:, 1]).astype(int)
-
-
-def new(seed=0, **settings):
-    settings = {"hidden_layer_sizes": (64, 64), "max_iter": 2, "batch_size": 400, "n_threads": 2, **settings}
-    return MLPClassifier(random_state=seed, **settings)
-
-
-def trained(seed=0):
-    """Bytes of what a fit gives, wherever it runs."""
-    return new(seed).fit(X, y).predict_proba(X).tobytes()
-
-
-def trained_within(seed=0):
-    """The same from threads of joblib within the process."""
-    return joblib.Parallel(2, backend="threading")(joblib.delayed(trained)(seed) for _ in range(2))
-
 
 # ---- children
 
