@@ -38,6 +38,7 @@ from fastbp._schedules import schedule
 from fastbp._sklearn_callbacks import CallbackSupportMixin, FitTask
 from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, clip_batch_size
+from fastbp._turns import turns
 from fastbp._validation import Judge, check_alike, check_given, check_weights_of, split
 
 Method = TypeVar("Method", bound=Callable)
@@ -137,6 +138,10 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
             super()._validate_params()  # it has the words
 
     def _fit(self, X, y, sample_weight, validation, incremental):
+        with turns.of(self):
+            return self._fit_now(X, y, sample_weight, validation, incremental)
+
+    def _fit_now(self, X, y, sample_weight, validation, incremental):
         hidden_sizes = self._hidden_sizes()
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         has_validation = check_given(*validation)

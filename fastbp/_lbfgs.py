@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 import scipy
 import scipy.optimize
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from fastbp._callbacks import Epoch
 from fastbp._objective import Objective
@@ -95,7 +95,8 @@ class _OneThreadInBLAS:
     def __enter__(self):
         with self.lock:
             if self.n_within == 0:
-                self.limiter = _libraries().limit(limits=1, user_api="blas")
+                self.limiter = _blas_libraries().limit(limits=1)
+                _leave_to_any_thread()
             self.n_within += 1
 
     def __exit__(self, *_):
@@ -103,6 +104,7 @@ class _OneThreadInBLAS:
             self.n_within -= 1
             if self.n_within == 0:
                 self.limiter.restore_original_limits()
+                _leave_to_any_thread()
 
 
 _one_thread_in_blas = _OneThreadInBLAS()
@@ -111,10 +113,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: vars(_one_thread_in_blas).update(lock=Lock()))
 
 
+def _leave_to_any_thread():
+    """From threadpoolctl 3.8 on, who set the limit of OpenBLAS owns it, and of other threads no call has an effect."""
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread()
+
+
 @cache
-def _libraries() -> ThreadpoolController:
-    """The libraries with threads of their own: looking for them takes a millisecond."""
-    return ThreadpoolController()
+def _blas_libraries() -> ThreadpoolController:
+    """The BLAS libraries of the process: looking for them takes a millisecond."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _lines_of_scipy(verbose) -> dict:

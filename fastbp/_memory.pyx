@@ -11,6 +11,13 @@ from libc.string cimport memset
 
 from fastbp._kernels cimport FB_LINE, fb_entry, fb_rows, fb_sorted
 
+cdef extern from "Python.h":
+    void *PyInterpreterState_Get()
+    void *PyInterpreterState_Main()
+
+if PyInterpreterState_Get() != PyInterpreterState_Main():
+    raise ImportError("fastbp does not run in a subinterpreter: use the main interpreter, threads or processes.")
+
 cnp.import_array()
 
 # Lines of memory that can be addressed.

@@ -11,7 +11,7 @@ import pytest
 import fastbp
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted(DOCS.glob("*.md")) + sorted((DOCS / "guide").glob("*.md"))
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "guide").glob("*.md"))]
 PUBLIC = sorted(set(fastbp.__all__) - {"__version__"})
 
 

@@ -85,3 +85,11 @@ def test_the_objective_is_the_loss_and_its_gradient_on_one_vector(dtype, n_threa
         assert value == pytest.approx((loss - penalty) / 3 + penalty, rel=1e-5 if dtype == np.float32 else 1e-12)
     with pytest.raises(ValueError, match=r"vector of shape \(5,\), expected \(263,\)"):
         objective(start[:5])
+
+
+def test_the_fit_does_not_depend_on_the_threads(dtype):
+    """The objective keeps its bits, and SciPy's BLAS its one thread."""
+    p = random_net((40, 96, 64, 3), ("tanh", "gelu"), "softmax", "log_loss", 600, dtype)
+    first, *others = (minimize(build(p, n_threads), p).x for n_threads in (1, 2, 3, 5))
+    for other in others:
+        assert_same_bits([other], [first])

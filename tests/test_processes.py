@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pytest
 from children import X, new, trained, trained_within, y
+from threadpoolctl import threadpool_info
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed", "ignore:This process")
 METHODS = multiprocessing.get_all_start_methods()
@@ -68,34 +69,38 @@ def test_processes_of_joblib():
 
 
 SUBINTERPRETER = """
+import sys
 try:
     import _interpreters as interpreters
 except ImportError:
     import _xxsubinterpreters as interpreters
-import fastbp._engine
+if sys.argv[1] == "loaded":
+    import fastbp._engine
 other = interpreters.create()
 code = '''
 try:
     import fastbp._engine
 except ImportError as error:
-    print("refused")
+    print("refused", flush=True)
 '''
 failed = interpreters.run_string(other, code)
 print(failed or "", end="")
 interpreters.destroy(other)
-from fastbp import MLPRegressor
-print(MLPRegressor(hidden_layer_sizes=3, solver="lbfgs").fit([[0.0], [1.0]], [0.0, 1.0]).n_outputs_)
+if sys.argv[1] == "loaded":  # else NumPy, which was loaded in the other one, cannot be loaded here
+    from fastbp import MLPRegressor
+    print(MLPRegressor(hidden_layer_sizes=3, solver="lbfgs").fit([[0.0], [1.0]], [0.0, 1.0]).n_outputs_)
 """
 
 
-def test_a_subinterpreter_is_refused():
+@pytest.mark.parametrize("order", ["loaded", "not loaded"])
+def test_a_subinterpreter_is_refused(order):
     """By an ImportError, of NumPy or of ours; the main interpreter goes on."""
     path = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SUBINTERPRETER],
+        [sys.executable, "-W", "ignore", "-c", SUBINTERPRETER, order],
         env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert done.stdout.split() == ["refused", "1"], done.stdout + done.stderr
+    assert done.stdout.split() == ["refused", *(["1"] if order == "loaded" else [])], done.stdout + done.stderr
     assert done.returncode == 0, done.stderr
 
 
@@ -112,6 +117,54 @@ def test_one_model_predicts_for_many_threads():
     expected = model.predict_proba(X)
     for proba in in_threads(lambda i: (predictor if i % 2 else model.predict_proba)(X[i:]), times=8):
         assert np.array_equal(proba, expected[-len(proba) :])
+
+
+def test_fits_of_one_model_by_many_threads_take_turns():
+    """Each is whole, with the data of its own; the last one stays."""
+    model = new(max_iter=5, batch_size=392)
+    expected = [new(max_iter=5, batch_size=392).fit(X[i:][:392], y[i:][:392]) for i in range(8)]
+
+    def fit(i):
+        model.fit(X[i:][:392], y[i:][:392])
+        return None
+
+    in_threads(lambda i: fit(i % 8))
+    of = [i for i in range(8) if model.loss_curve_ == expected[i].loss_curve_]
+    assert len(of) == 1
+    assert np.array_equal(model.predict_proba(X), expected[of[0]].predict_proba(X))
+    n_seen = model.t_
+    in_threads(lambda _: model.partial_fit(X, y))
+    assert model.t_ == n_seen + 24 * len(X)
+
+
+def test_a_callback_may_fit_its_own_model():
+    model, other = new(), new()
+
+    def learn(epoch):
+        model.set_params(callbacks=None).partial_fit(X, y)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(model.set_params(callbacks=learn).fit, X, y).result(timeout=60)
+    assert np.array_equal(model.predict_proba(X), other.fit(X, y).predict_proba(X))
+
+
+@needs_fork
+def test_a_child_fits_a_model_that_is_being_fitted_by_a_thread_it_does_not_have():
+    model, children = new(), []
+
+    def fork(epoch):
+        children.append(os.fork())
+        if children[-1] == 0:
+            status = 1
+            try:
+                model.set_params(callbacks=None)
+                status = 0 if ThreadPoolExecutor(1).submit(model.fit, X, y).result(timeout=60) is model else 1
+            finally:
+                os._exit(status)
+        return True
+
+    model.set_params(callbacks=fork).fit(X, y)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 
 
 @pytest.mark.parametrize("learn", ["fit", "partial_fit"])
@@ -137,3 +190,13 @@ def test_predictions_while_the_model_is_fitted_anew(learn):
             future.result(timeout=60)
     assert len(seen) > 1
     assert set(seen) <= weights
+
+
+def test_fits_by_lbfgs_in_many_threads_leave_blas_as_it_was():
+    def blas():
+        return sorted((lib["filepath"], lib["num_threads"]) for lib in threadpool_info() if lib["user_api"] == "blas")
+
+    before = blas()
+    settings = {"hidden_layer_sizes": 4, "solver": "lbfgs", "n_threads": 1}
+    in_threads(lambda i: new(max_iter=2 + i % 5, **settings).fit(X, y), times=2)
+    assert blas() == before

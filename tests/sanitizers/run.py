@@ -173,7 +173,10 @@ def address(folder):
     copy(package, tool)
     found = blind(tool, package) + tests(tool, package, *(f"--deselect={name}" for name in NOT_WITH_ADDRESS))
     leaks = tests(tool, package, *FOR_LEAKS, ASAN_OPTIONS=f"{log}:detect_leaks=1", LSAN_OPTIONS="exitcode=0")
-    return found + [leak for text in leaks for leak in text.split("\n\n") if OUR_LEAK.search(leak)]
+    for text in leaks:
+        parts = text.split("\n\n") if "LeakSanitizer" in text else []
+        found += [part for part in parts if OUR_LEAK.search(part)] if parts else [text]
+    return found
 
 
 def valgrind(folder):
