@@ -96,6 +96,13 @@ cdef class Predictor:
         answer : ndarray
             Of a classifier (n_classes,) or (n_rows, n_classes), of a regressor (n_outputs,) or (n_rows, n_outputs);
             of a regressor with one output a scalar or (n_rows,).
+
+        Raises
+        ------
+        ValueError
+            If X has another shape, or holds NaN, infinity or what is too large for the model's precision.
+        TypeError
+            If X is sparse, or does not hold real numbers.
         """
         cdef Inputs inputs
         cdef Answer answer = self.question

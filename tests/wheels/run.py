@@ -61,14 +61,15 @@ def test(python, wheel, folder):
     """Install into a bare environment without a compiler, and run the suite of this checkout against it."""
     bare = environment(python, folder / "bare")
     no_compiler = {"PATH": str(bare.parent), "CC": "false"}
-    call(bare, "-m", "pip", "install", "-q", "--only-binary", ":all:", f"{wheel}[test]", cwd=folder, **no_compiler)
+    call(bare, "-m", "pip", "install", "-q", "--only-binary", ":all:", f"{wheel}[test]", "pytest-xdist", cwd=folder,
+         **no_compiler)  # fmt: skip
     shutil.copytree(ROOT / "tests", folder / "suite" / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "csrc", "benchmarks", "README.md", "docs"):  # what the tests read besides fastbp
         place = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         place(ROOT / name, folder / "suite" / name)
     where = "import fastbp; print(fastbp.__file__)"
     call(bare, "-c", where, cwd=folder / "suite")
-    call(bare, "-m", "pytest", "tests", cwd=folder / "suite")
+    call(bare, "-m", "pytest", "-n", "auto", "tests", cwd=folder / "suite")
 
 
 def main(chosen):
