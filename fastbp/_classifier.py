@@ -12,8 +12,9 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from fastbp._class_weight import check_class_weight, class_weights, label_weights
 from fastbp._docs import with_shared_text
-from fastbp._estimator import BaseMLP, of_stochastic_solvers, validated
+from fastbp._estimator import BaseMLP
 from fastbp._losses import classifier_loss
+from fastbp._methods import of_stochastic_solvers, validated
 from fastbp._options import CLASSIFIER_CONSTRAINTS
 
 

@@ -3,17 +3,16 @@
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from contextlib import ExitStack
 from operator import index
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastbp._callbacks import as_list, reporter
@@ -24,43 +23,23 @@ from fastbp._history import History
 from fastbp._initializers import glorot_uniform
 from fastbp._lbfgs import minimize_lbfgs
 from fastbp._losses import check_custom_loss
+from fastbp._methods import all_or_nothing, validated
 from fastbp._model import FittedNetwork
 from fastbp._options import (
-    STOCHASTIC_SOLVERS,
     alphas,
     are_valid,
     check_options,
     dropout_rates,
     optimizer_settings,
+    schedule_of,
+    warn_of_changes,
 )
 from fastbp._portable import Portable
 from fastbp._schedules import schedule
 from fastbp._sklearn_callbacks import CallbackSupportMixin, FitTask
 from fastbp._solver import Solver
 from fastbp._training import Progress, Stop, Training, clip_batch_size
-from fastbp._turns import turns
 from fastbp._validation import Judge, check_alike, check_given, check_weights_of, split
-
-Method = TypeVar("Method", bound=Callable)
-
-
-def validated(method: Method) -> Method:
-    """The method after scikit-learn's check of all parameters."""
-    return _fit_context(prefer_skip_nested_validation=True)(method)
-
-
-def is_stochastic(estimator) -> bool:
-    """Whether the solver can learn from one batch after another, which `partial_fit` needs."""
-    if estimator.solver not in STOCHASTIC_SOLVERS:
-        raise AttributeError(
-            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
-        )
-    return True
-
-
-def of_stochastic_solvers(method: Method) -> Method:
-    """A method that a model has only where `is_stochastic`."""
-    return available_if(is_stochastic)(method)
 
 
 class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstimator, ABC):
@@ -138,51 +117,54 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
             super()._validate_params()  # it has the words
 
     def _fit(self, X, y, sample_weight, validation, incremental):
-        with turns.of(self):
-            return self._fit_now(X, y, sample_weight, validation, incremental)
-
-    def _fit_now(self, X, y, sample_weight, validation, incremental):
-        hidden_sizes = self._hidden_sizes()
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        has_validation = check_given(*validation)
-        check_options(
-            self, len(hidden_sizes), incremental=incremental, has_validation=has_validation, goes_on=not first_pass
-        )
-        given = X, y, sample_weight
-        X, y = check_X_y(self, X, y, reset=first_pass)
-        self._learn_outputs(y, incremental)
-        self.out_activation_ = self._loss.output
-        dtype = working_dtype(self.dtype, X.dtype if first_pass else self.coefs_[0].dtype)
-        rows = self._rows(X, y, sample_weight, dtype)
-        if callable(self._loss.name):
-            check_custom_loss(self._loss.name, rows.targets[:5])
-        validation = self._validation_rows(*validation, y, dtype) if has_validation else None
-        checkpoint, random_state = None, check_random_state(self.random_state)
-        sizes = [X.shape[1], *hidden_sizes, self.n_outputs_]
-        if first_pass:
-            progress, weights = Progress(), self._start(sizes, dtype, random_state)
-            self._by_inputs = issparse(X)
-        else:
-            self._check_continues(sizes)
-            progress, weights = self._progress(), self._weights()
-        if self.checkpoint is not None or self.resume_from is not None:  # from here on: a warm start drew no weights
-            data = fingerprint(rows, validation, getattr(self, "classes_", None))
-            checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state, data)
-        with self._network(dtype, weights) as network:
+        with self._pool().turn(), ExitStack() as lent:
+            with all_or_nothing(self):
+                hidden_sizes = self._hidden_sizes()
+                first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+                has_validation = check_given(*validation)
+                check_options(
+                    self,
+                    len(hidden_sizes),
+                    incremental=incremental,
+                    has_validation=has_validation,
+                    goes_on=not first_pass,
+                )
+                given = X, y, sample_weight
+                X, y = check_X_y(self, X, y, reset=first_pass)
+                self._learn_outputs(y, incremental)
+                self.out_activation_ = self._loss.output
+                dtype = working_dtype(self.dtype, X.dtype if first_pass else self.coefs_[0].dtype)
+                rows = self._rows(X, y, sample_weight, dtype)
+                if callable(self._loss.name):
+                    check_custom_loss(self._loss.name, rows.targets[:5])
+                validation = self._validation_rows(*validation, y, dtype) if has_validation else None
+                checkpoint, random_state = None, check_random_state(self.random_state)
+                sizes = [X.shape[1], *hidden_sizes, self.n_outputs_]
+                if first_pass:
+                    progress, weights = Progress(), self._start(sizes, dtype, random_state)
+                    self._by_inputs = issparse(X)
+                else:
+                    self._check_continues(sizes)
+                    progress, weights = self._progress(), self._weights()
+                if self.checkpoint is not None or self.resume_from is not None:
+                    # from here on: a warm start drew no weights
+                    data = fingerprint(rows, validation, getattr(self, "classes_", None))
+                    checkpoint, random_state = Checkpoint.begin(self.get_params(), random_state, data)
+                network = lent.enter_context(self._network(dtype, weights))
             task = FitTask.of(self, *given, 1 if incremental else self.max_iter, network.get_parameters)
             try:
                 if self.solver == "lbfgs":
-                    self._fit_lbfgs(network, rows, task)
+                    losses = self._fit_lbfgs(network, rows, task)
                 else:
-                    self._fit_stochastic(
+                    losses = self._fit_stochastic(
                         network, rows, validation, progress, random_state, checkpoint, task, incremental
                     )
             finally:  # an error leaves what was learned until then, as in scikit-learn
                 self._set_weights(*network.get_parameters())
-        self._check_finite()
-        if task is not None:
-            task.end()
-        return self
+            self._check_finite(losses)
+            if task is not None:
+                task.end()
+            return self
 
     def _hidden_sizes(self):
         sizes = self.hidden_layer_sizes
@@ -227,35 +209,42 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
             )
 
     def _fit_lbfgs(self, network, rows, task):
+        """Fit, and return the losses of this call."""
         # but for the bar it says nothing, as scikit-learn's
         reports = [reporter(self.verbose, self.max_iter)] if self.verbose == 2 else []
-        result = minimize_lbfgs(
-            network,
-            rows.X,
-            rows.targets,
-            rows.sample_weight,
-            alpha=alphas(self, self.n_layers_ - 2),
-            loss_divisor=self._loss.divisor,
-            max_iter=self.max_iter,
-            max_fun=self.max_fun,
-            gtol=self.tol,
-            verbose=self.verbose,
-            max_time=self.max_time,
-            callbacks=[*reports, *as_list(self.callbacks), *([task.iteration] if task else [])],
-            view=lambda: self._view(*network.get_parameters()),
-        )
-        for report in reports:
-            report.close()
+        try:
+            result = minimize_lbfgs(
+                network,
+                rows.X,
+                rows.targets,
+                rows.sample_weight,
+                alpha=alphas(self, self.n_layers_ - 2),
+                loss_divisor=self._loss.divisor,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                gtol=self.tol,
+                verbose=self.verbose,
+                max_time=self.max_time,
+                callbacks=[*reports, *as_list(self.callbacks), *([task.iteration] if task else [])],
+                view=lambda: self._view(*network.get_parameters()),
+            )
+        finally:
+            for report in reports:
+                report.close()
         if result.stop is None:
             self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
         else:  # as asked: nothing to warn of
             self.n_iter_ = result.nit
         self.loss_ = float(result.fun)
+        return [] if result.stop is Stop.INTERRUPTED and not result.nit else [self.loss_]
 
     def _fit_stochastic(self, network, rows, validation, progress, random_state, checkpoint, task, incremental):
+        """Fit, and return the losses of this call."""
+
         def view():
             model = self._view(*network.get_parameters())
-            model._record(training.progress)
+            model._record(training.progress.copy())
+            model._optimizer = self._optimizer.copy()
             return model
 
         chosen = held_out = None  # all rows
@@ -270,7 +259,9 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
         n_rows = len(rows.targets) if chosen is None else len(chosen)
         batch_size = clip_batch_size(self.batch_size, n_rows)
         optimizer = vars(self).get("_optimizer") if incremental else None
-        if optimizer is None:
+        if optimizer is not None:
+            warn_of_changes(self, optimizer)
+        else:
             optimizer = self._new_optimizer(n_steps=min(self.max_iter * -(-n_rows // batch_size), sys.maxsize))
         self._optimizer = optimizer
         best_before = progress.best, network.get_parameters() if incremental and self.early_stopping else None
@@ -300,6 +291,8 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
         self._record(training.progress)
         if incremental and self.early_stopping:
             self._keep_best(network, training.progress.best, *best_before, stop)
+        elif training.progress.best > best_before[0]:
+            vars(self).pop("_best_weights", None)  # those of an earlier partial_fit are no longer the best
         if stop is Stop.MAX_ITER and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
@@ -307,12 +300,11 @@ class BaseMLP(CallbackSupportMixin, History, Portable, FittedNetwork, BaseEstima
                 ConvergenceWarning,
                 stacklevel=2,
             )
+        return self.loss_curve_[len(self.loss_curve_) - self.n_iter_ :]
 
     def _new_optimizer(self, n_steps):
-        learning_rate = self.learning_rate
-        if learning_rate in ("invscaling", "adaptive") and self.solver != "sgd":
-            learning_rate = "constant"  # as in scikit-learn
-        rate = schedule(learning_rate, self.learning_rate_init, n_steps=n_steps, power=self.power_t, warmup=self.warmup)
+        name, initial = schedule_of(self), self.learning_rate_init
+        rate = schedule(name, initial, n_steps=n_steps, power=self.power_t, warmup=self.warmup)
         return Solver(*optimizer_settings(self), rate)
 
     # ---- what others know of it

@@ -70,10 +70,9 @@ class History:
         if self.stopped_ and self.restore_best is not False:
             network.set_parameters(*self._best_weights)
 
-    def _check_finite(self):
-        """Raise if a weight is not finite; warn if only a loss is not."""
+    def _check_finite(self, losses):
+        """Raise if a weight is not finite; warn if only one of the losses is not."""
         is_lbfgs = self.solver == "lbfgs"
-        losses = [self.loss_] if is_lbfgs else self.loss_curve_[len(self.loss_curve_) - self.n_iter_ :]
         infinite = np.flatnonzero(~np.isfinite(losses))
         epoch = int(infinite[0]) + 1 if len(infinite) and not is_lbfgs else self.n_iter_
         when = f"{'iteration' if is_lbfgs else 'epoch'} {epoch}"

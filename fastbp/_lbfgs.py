@@ -29,12 +29,17 @@ class _Iterations:
 
     def __call__(self, intermediate_result):
         self.n += 1
-        self.last = intermediate_result
+        # a copy: SciPy goes on in the same x
+        self.last = scipy.optimize.OptimizeResult(x=intermediate_result.x.copy(), fun=intermediate_result.fun)
         elapsed = perf_counter() - self.started
         if self.callbacks:
             self.assign(intermediate_result.x)  # a line search may have tried others since
             epoch = Epoch(epoch=self.n, loss=float(intermediate_result.fun), elapsed=elapsed, _view=self.view)
-            if epoch._tell(self.callbacks):
+            try:
+                asked = epoch._tell(self.callbacks)
+            except StopIteration as error:  # SciPy would take it for its end
+                raise RuntimeError("a callback raised StopIteration: return True to stop the training.") from error
+            if asked:
                 self.stop = Stop.CALLBACK
         if self.stop is None and elapsed > self.max_time:
             self.stop = Stop.MAX_TIME
@@ -102,15 +107,24 @@ class _OneThreadInBLAS:
     def __exit__(self, *_):
         with self.lock:
             self.n_within -= 1
-            if self.n_within == 0:
-                self.limiter.restore_original_limits()
-                _leave_to_any_thread()
+            if self.n_within <= 0:
+                self._lift()
+
+    def _lift(self):
+        self.n_within = 0
+        self.limiter.restore_original_limits()
+        _leave_to_any_thread()
+
+    def begin_child(self):
+        """After a fork: threads that were within do not exist."""
+        self.lock = Lock()
+        if self.n_within:
+            self._lift()
 
 
 _one_thread_in_blas = _OneThreadInBLAS()
-# A thread that held the lock while another one forked does not exist in the child.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: vars(_one_thread_in_blas).update(lock=Lock()))
+    os.register_at_fork(after_in_child=_one_thread_in_blas.begin_child)
 
 
 def _leave_to_any_thread():

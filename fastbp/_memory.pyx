@@ -149,7 +149,7 @@ cdef class Workspace:
         self.layout = (rows, n_y, n_threads, kept, first_delta, sparse, n_entries)
         self.a = <char **> calloc(5 * (L + 1), sizeof(char *))
         if self.a == NULL:
-            raise MemoryError()
+            raise MemoryError(f"got no memory for the pointers to {L + 1} layers.")
         self.z, self.f = self.a + (L + 1), self.a + 2 * (L + 1)
         self.kept, self.delta = self.a + 3 * (L + 1), self.a + 4 * (L + 1)
         self.rows, self.n_threads, self.sparse = rows, n_threads, sparse

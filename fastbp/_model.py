@@ -1,8 +1,10 @@
 """A fitted network: the weights that are its truth, and what it computes from X."""
 
 import copy
+import os
 from contextlib import contextmanager
 from operator import index, itemgetter
+from threading import RLock
 from typing import ClassVar
 
 import numpy as np
@@ -30,13 +32,20 @@ def sizes_of(coefs, intercepts):
 
 
 class NetworkPool:
-    """One idle network, lent to one thread at a time; a copy or a pickle of the pool is empty."""
+    """One idle network, lent to one thread at a time, and turns of threads that fit; a copy or a pickle is empty."""
 
     def __init__(self):
         self._idle = []
+        self._turn, self._process = RLock(), os.getpid()
 
     def __reduce__(self):
         return NetworkPool, ()
+
+    def turn(self):
+        """A context in which no other thread fits the model; a callback that fits its own model does not wait."""
+        if self._process != os.getpid():  # a thread that had its turn while another one forked does not exist here
+            self._turn, self._process = RLock(), os.getpid()
+        return self._turn
 
     @contextmanager
     def lend(self, *architecture, **settings):
@@ -85,12 +94,16 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         network.set_parameters(*weights)
         return network
 
+    def _pool(self):
+        return vars(self).setdefault("_networks", NetworkPool())
+
     @contextmanager
     def _network(self, dtype, weights):
         """Lend a network that holds these coefs and intercepts."""
-        pool = vars(self).setdefault("_networks", NetworkPool())
         by_inputs = vars(self).get("_by_inputs", False)
-        with pool.lend(*self._architecture(dtype, weights), **self._loss.settings, by_inputs=by_inputs) as network:
+        with self._pool().lend(
+            *self._architecture(dtype, weights), **self._loss.settings, by_inputs=by_inputs
+        ) as network:
             yield self._fill(network, weights)
 
     def _check_is_fitted(self):

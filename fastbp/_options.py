@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from functools import cache
 from numbers import Integral, Real
 
@@ -180,6 +181,30 @@ def optimizer_settings(model):
         "ema_decay": model.ema_decay,
     }
     return name, settings | {key: float(value) for key, value in extras.items() if value}
+
+
+def schedule_of(model):
+    """Return the learning rate's schedule, a name or a function."""
+    if model.learning_rate in ("invscaling", "adaptive") and model.solver != "sgd":
+        return "constant"  # as in scikit-learn
+    return model.learning_rate
+
+
+def warn_of_changes(model, optimizer):
+    """Tell of parameters that were changed between calls of partial_fit, which goes on as it began."""
+    was = {"solver": optimizer.name, "learning_rate_init": optimizer.rate.initial, **optimizer.settings}
+    name, settings = optimizer_settings(model)
+    is_ = {"solver": name, "learning_rate_init": model.learning_rate_init, **settings}
+    if isinstance(model.learning_rate, str):
+        was["learning_rate"], is_["learning_rate"] = optimizer.rate.name, schedule_of(model)
+    changed = [
+        f"{key}={was.get(key)!r}, not {is_.get(key)!r}" for key in {**was, **is_} if was.get(key) != is_.get(key)
+    ]
+    if changed:
+        warnings.warn(
+            f"partial_fit goes on with the optimizer of its first call: {'; '.join(changed)}. To change it, fit anew.",
+            stacklevel=2,
+        )
 
 
 def _is_asked_for(value):

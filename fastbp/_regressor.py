@@ -10,8 +10,9 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
 
 from fastbp._docs import with_shared_text
-from fastbp._estimator import BaseMLP, of_stochastic_solvers, validated
+from fastbp._estimator import BaseMLP
 from fastbp._losses import check_range_of_y, regressor_loss
+from fastbp._methods import of_stochastic_solvers, validated
 from fastbp._options import REGRESSOR_CONSTRAINTS
 
 

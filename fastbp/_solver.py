@@ -2,7 +2,8 @@
 
 import weakref
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastbp._schedules import ConstantRate
@@ -25,6 +26,10 @@ class Solver:
 
     def __getstate__(self):
         return vars(self) | {"_network": None, "_state": self.state}
+
+    def copy(self) -> "Solver":
+        """One that stands where this one does, and goes its own way from here."""
+        return replace(self, rate=copy(self.rate), _network=None, _state=self.state)
 
     @property
     def learning_rate(self) -> float:

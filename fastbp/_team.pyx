@@ -130,9 +130,10 @@ cdef class Team(Phases):
                     if goes_on(&job.watch, threadid()):
                         self.phase_1(rows, job, batch, s, self._first_row(n, shard + 1, n_shards) - s, threadid(),
                                      parts)
-                if parts & GRADIENT and job.X.sparse and goes_on(&job.watch, threadid()):
+                if parts & GRADIENT and job.X.sparse:
                     for part in prange(n_threads, schedule="static", chunksize=1):
-                        self.sort_entries(rows, job, batch, n, part, n_threads, parts)
+                        if goes_on(&job.watch, threadid()):
+                            self.sort_entries(rows, job, batch, n, part, n_threads, parts)
                 omp_barrier()
                 if threadid() == 0 and parts & LOSS:
                     self.add_loss(job, rows, n)

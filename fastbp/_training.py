@@ -43,6 +43,10 @@ class Progress:
     best: float = -np.inf  # the highest score, or the highest -loss
     stale: int = 0  # epochs in a row that did not improve `best` by tol
 
+    def copy(self) -> "Progress":
+        """One whose curves grow no more."""
+        return Progress(**asdict(self))
+
     def judge(self, value: float, tol: float):
         """Count the epoch that reached `value`; NaN is never the best."""
         self.stale = self.stale + 1 if value < self.best + tol else 0
@@ -160,7 +164,12 @@ class Training:
         progress, validation = self.progress, None
         by_loss = value = -progress.losses[-1]
         if self.validate is not None:
-            validation = self.validate()
+            try:
+                validation = self.validate()
+            except KeyboardInterrupt:  # curves are of epochs that were validated
+                progress.losses.pop()
+                progress.n_epochs -= 1
+                raise
             progress.scores.append(validation.score)
             progress.validation_losses.append(validation.loss)
             value = validation.score

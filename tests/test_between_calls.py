@@ -161,3 +161,29 @@ def test_before_fit_there_are_no_weights():
     assert not hasattr(model, "intercepts_")
     with pytest.raises(AttributeError, match="'MLPClassifier' object has no attribute 'coef_'"):
         _ = learn(new({}), 1).coef_
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"solver": "adamw"}, {"learning_rate_init": 0.5}, {"clip_norm": 1.0}, {"weight_decay": 0.1}, {"ema_decay": 0.5},
+        {"beta_1": 0.5}, {"learning_rate": "cosine"},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_what_is_changed_between_calls_is_told_of(change, recwarn):
+    """As in scikit-learn it does not act, which that does not say."""
+    model, other = learn(new({}), 1), learn(new({}), 2)
+    assert not [str(w.message) for w in recwarn if "partial_fit goes on" in str(w.message)]
+    name = "weight_decay" if change == {"solver": "adamw"} else next(iter(change))
+    with pytest.warns(UserWarning, match=f"optimizer of its first call: .*{name}=.*fit anew"):
+        learn(model.set_params(**change), 1)
+    assert_same_bits(weights(model), weights(other))
+
+
+@pytest.mark.parametrize(
+    "change", [{"alpha": 0.1}, {"learning_rate": "adaptive"}, {"momentum": 0.5}, {"tol": 0.1}], ids=str
+)
+def test_what_acts_or_is_not_of_the_solver_is_not_told_of(change, recwarn):
+    learn(learn(new({}), 1).set_params(**change), 1)
+    assert not [str(w.message) for w in recwarn if "partial_fit goes on" in str(w.message)]

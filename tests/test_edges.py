@@ -277,3 +277,23 @@ def test_more_threads_than_there_can_be(n_threads):
     one, many = (MLPRegressor(**SMALL, n_threads=n).fit(X, TARGETS["a column"]) for n in (1, n_threads))
     assert one.loss_curve_ == many.loss_curve_
     assert np.array_equal(one.predict(X), many.predict(X))
+
+
+@pytest.mark.parametrize("kind", ["three classes", "two columns", "NaN in the weights", "layers without memory"])
+def test_a_refit_that_cannot_begin_leaves_the_model_as_it_was(kind):
+    y = np.arange(len(X)) % 2
+    model = MLPClassifier(**SMALL).fit(X, y)
+    before, learned = model.predict_proba(X), {k: v for k, v in vars(model).items() if k.endswith("_")}
+    given = {
+        "three classes": (X, np.arange(len(X)) % 3, np.full(len(X), np.nan)),
+        "two columns": (X[:, :2], y, np.full(len(X), np.nan)),
+        "NaN in the weights": (X, y, np.full(len(X), np.nan)),
+        "layers without memory": (X, np.arange(len(X)) % 3, None),
+    }[kind]
+    if given[2] is None:
+        model.set_params(hidden_layer_sizes=(10**6, 10**12))
+    with pytest.raises((ValueError, MemoryError)):
+        model.fit(*given)
+    assert {k: v for k, v in vars(model).items() if k.endswith("_")} == learned
+    model.set_params(hidden_layer_sizes=SMALL["hidden_layer_sizes"])
+    assert np.array_equal(model.predict_proba(X), before)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import assert_same_bits, batch, build, random_net
 
+from fastbp import MLPClassifier
 from fastbp._lbfgs import minimize_lbfgs
 from fastbp._objective import Objective
 from fastbp._training import Stop
@@ -93,3 +94,31 @@ def test_the_fit_does_not_depend_on_the_threads(dtype):
     first, *others = (minimize(build(p, n_threads), p).x for n_threads in (1, 2, 3, 5))
     for other in others:
         assert_same_bits([other], [first])
+
+
+def test_a_callback_that_raises_stop_iteration_is_not_taken_for_scipys_end(p):
+    def stop(epoch):
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="return True to stop"):
+        minimize(build(p), p, callbacks=[stop], view=lambda: None)
+
+
+def test_the_bar_is_closed_by_an_error():
+    tqdm = pytest.importorskip("tqdm.auto").tqdm
+    model = MLPClassifier(solver="lbfgs", verbose=2, callbacks=lambda epoch: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.fit([[0.0], [1.0]], [0, 1])
+    assert not tqdm._instances
+
+
+def test_interrupted_before_the_first_iteration(monkeypatch, recwarn):
+    """There is no loss that could be out of range."""
+
+    def interrupt(*_, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scipy.optimize.minimize", interrupt)
+    model = MLPClassifier(solver="lbfgs").fit([[0.0], [1.0]], [0, 1])
+    assert model.n_iter_ == 0
+    assert [str(w.message) for w in recwarn] == ["Training interrupted by user."]

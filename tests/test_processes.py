@@ -200,3 +200,26 @@ def test_fits_by_lbfgs_in_many_threads_leave_blas_as_it_was():
     settings = {"hidden_layer_sizes": 4, "solver": "lbfgs", "n_threads": 1}
     in_threads(lambda i: new(max_iter=2 + i % 5, **settings).fit(X, y), times=2)
     assert blas() == before
+
+
+@needs_fork
+def test_a_child_forked_within_a_fit_by_lbfgs_has_its_threads_in_blas():
+    """And the fit goes on in it, if it was its own."""
+
+    def blas():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before, children = blas(), []
+
+    def fork(epoch):
+        if not children:
+            children.append(os.fork())
+
+    model = new(solver="lbfgs", max_iter=5, hidden_layer_sizes=4)
+    try:
+        model.set_params(callbacks=fork).fit(X, y)
+    finally:
+        if children and children[0] == 0:
+            os._exit(0 if blas() == before and model.n_iter_ == 5 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+    assert blas() == before

@@ -185,7 +185,7 @@ MODELS = {  # the model and its y
 OF_MODELS = {
     "classes": "1f1b5fc7557ad002",
     "labels": "46d6bb531b2b3c22",
-    "values": "b7bd0eb7e72c2e24",
+    "values": "837b782563d08535",
     "quantiles": "e47d6658ed1dfbab",
 }
 

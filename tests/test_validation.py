@@ -211,6 +211,28 @@ def test_partial_fit_stops_early(Estimator):
     epochs(copy.deepcopy(model), 1)  # may go on
 
 
+def test_a_fit_in_between_has_the_best_weights():
+    """Those that an earlier partial_fit remembered are not brought back after it."""
+    model = epochs(MLPClassifier(**SMALL, early_stopping=True, warm_start=True), 1)
+    first = model.best_validation_score_
+    assert validated(model.set_params(max_iter=60)).best_validation_score_ > first
+    while not epochs(model, 1).stopped_:
+        pass
+    assert model.score(X_VAL, Y_VAL) == pytest.approx(model.best_validation_score_)
+
+
+def test_an_interrupt_during_validation_leaves_curves_of_one_length():
+    def interrupt(model, X, y, sample_weight=None):
+        if len(model.loss_curve_) == 3:
+            raise KeyboardInterrupt
+        return 0.5
+
+    model = MLPClassifier(**SMALL, early_stopping=True, scoring=interrupt)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X, Y)
+    assert len(model.loss_curve_) == len(model.validation_scores_) == model.n_iter_ == 2
+
+
 def test_partial_fit_stops_early_by_the_loss():
     model = MLPRegressor(
         **{**SMALL, "learning_rate_init": 0.2}, early_stopping=True, scoring="loss", n_iter_no_change=2
@@ -310,8 +332,12 @@ def test_a_scorer_whose_metric_takes_no_weights():
 def test_the_model_in_a_callback_knows_its_history():
     X, y = load_iris(return_X_y=True)
     seen = []
-    MLPClassifier(max_iter=3, callbacks=lambda epoch: seen.append(epoch.model.loss_curve_[:])).fit(X, y)
-    assert [len(curve) for curve in seen] == [1, 2, 3]
+    model = MLPClassifier(max_iter=3, callbacks=lambda epoch: seen.append(epoch.model)).fit(X, y)
+    assert [len(kept.loss_curve_) for kept in seen] == [1, 2, 3]  # each keeps its own,
+    seen[0].set_params(callbacks=None).partial_fit(X, y)
+    assert [len(curve) for curve in (seen[0].loss_curve_, model.loss_curve_)] == [2, 3]  # and trains alone
+    twin = MLPClassifier(max_iter=3).set_params(random_state=0)
+    assert model.partial_fit(X, y).t_ == twin.fit(X, y).t_ + len(X)
 
 
 @pytest.mark.parametrize("kind", ["two", "three", "one", "labels", "squared error"])

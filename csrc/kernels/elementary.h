@@ -1,4 +1,5 @@
-/* exp, log, log1p and the normal distribution, of one evaluation order: the same bits for any vector width, under 2 ulp.
+/* exp, log, log1p and the normal distribution, of one evaluation order: the same bits for any vector width, under 2 ulp in
+ * float32.
  *
  * The coefficients are minimax, from csrc/coefficients.py, which states what each polynomial stands for. */
 #if FB_REAL == 32
@@ -166,7 +167,8 @@ FB_INLINE vec bell(vec z)
 FB_INLINE vec normal(vec z)
 {
     const vec one = v_set(1), c = v_set(TAIL_C), t = v_abs(z), d = v_add(t, c), d_low = v_sub(t, v_sub(d, c));
-    const vec inverse = v_div(one, d), v = v_mul(v_sub(t, c), inverse);
+    const vec inverse = v_div(one, d), numerator = v_sub(t, c), v_near = v_mul(numerator, inverse);
+    const vec v = v_fma(v_fnma(v_near, d, numerator), inverse, v_near);
     const vec q_0 = v_set(TAIL_Q[0]), rest = polynomial(v, TAIL_Q + 1, TAIL_TERMS - 1);
     const vec q = v_fma(v, rest, q_0), q_low = v_fma(v, rest, v_sub(q_0, q));
     const vec tail = v_mul(q, inverse);

@@ -42,14 +42,15 @@ INF = np.inf
 class Function:
     """A function and the inputs on which it is used.
 
-    `limit`: of the error in float32, in ulp; `falls`: by how many floats it may fall though its argument rises, None
-    where it is not monotone.
+    `limit`, `limit64`: of the error in float32 and float64, in ulp; `falls`: by how many floats it may fall though its
+    argument rises, None where it is not monotone.
     """
 
     name: str
     float32: tuple[float, float] = (-INF, INF)
     float64: tuple[float, float] = (-INF, INF)
     limit: float = 2
+    limit64: float = 2
     falls: int | None = 0
 
     def domain(self, dtype):
@@ -61,7 +62,7 @@ FUNCTIONS = (
     Function("log"),
     Function("log1p", (0, 1), (0, 1)),
     Function("expm1", (-INF, -(2.0**-149)), (-INF, -5e-324)),
-    Function("normal", (-14.5, 14.5), (-39, 39), falls=2),
+    Function("normal", (-14.5, 14.5), (-39, 39), limit64=3.5),
     Function("bell", (-14.5, 14.5), (-39, 39), falls=None),
     Function("tanh"),
     Function("logistic"),
@@ -69,12 +70,12 @@ FUNCTIONS = (
     Function("elu"),
     Function("selu"),
     # Below, Phi(z) and e^z are subnormal, and z times them is as inexact as they are.
-    Function("gelu", (-12.8, INF), (-37.5, INF), limit=3.5, falls=None),
-    Function("gelu", (-INF, -12.8), (-INF, -37.5), limit=INF, falls=None),
-    Function("silu", (-87.3, INF), (-708.3, INF), limit=3, falls=None),
-    Function("silu", (-INF, -87.3), (-INF, -708.3), limit=INF, falls=None),
-    Function("mish", (-87.3, INF), (-708.3, INF), limit=3, falls=None),
-    Function("mish", (-INF, -87.3), (-INF, -708.3), limit=INF, falls=None),
+    Function("gelu", (-12.8, INF), (-37.5, INF), limit=3.5, limit64=4.5, falls=None),
+    Function("gelu", (-INF, -12.8), (-INF, -37.5), limit=INF, limit64=INF, falls=None),
+    Function("silu", (-87.3, INF), (-708.3, INF), limit=3, limit64=3, falls=None),
+    Function("silu", (-INF, -87.3), (-INF, -708.3), limit=INF, limit64=INF, falls=None),
+    Function("mish", (-87.3, INF), (-708.3, INF), limit=3, limit64=3, falls=None),
+    Function("mish", (-INF, -87.3), (-INF, -708.3), limit=INF, limit64=INF, falls=None),
 )
 
 
@@ -253,8 +254,9 @@ def error_of_the_oracle(oracle, name, dtype, low, high, exact):
 def problems(function, dtype, result):
     """In words: what of the result is not as promised."""
     title = f"{function.name} in {dtype.__name__}"
-    if dtype == np.float32 and not result.ulps < function.limit:
-        yield f"{title}: {result.ulps:.3f} ulp at {result.ulps_at!r}, expected less than {function.limit}"
+    limit = function.limit if dtype == np.float32 else function.limit64
+    if not result.ulps < limit and not np.isinf(limit):
+        yield f"{title}: {result.ulps:.3f} ulp at {result.ulps_at!r}, expected less than {limit}"
     if function.falls is not None and result.deepest > function.falls:
         yield f"{title}: falls {result.falls} times, by up to {result.deepest:.0f} floats, at {result.deepest_at!r}"
     if result.differing:

@@ -58,11 +58,20 @@ OF_VALGRIND = (
     "33x17 or 10x15x2 or committed and -2- and (everything or narrow or clipped)",
 )
 OF_THREAD = (
-    *(f"tests/test_{name}.py" for name in ("reproducibility", "engine_options", "sparse", "lbfgs", "custom_loss")),
+    *(f"tests/test_{name}.py" for name in ("engine_options", "sparse", "lbfgs", "custom_loss")),
     "-k",
     "not avx",  # of vectors so wide ThreadSanitizer sees nothing
 )
-OF_EACH_BARRIER = ("tests/test_reproducibility.py", "-k", "committed and clipped and baseline and (2- or 3-)")
+# Fits of the nets named, else of all, in which all threads take part.
+FITS = """
+import sys
+import numpy as np
+sys.path.insert(0, "tests")
+from fits import NETS, fingerprint
+for name in sys.argv[1:] or NETS:
+    for n_threads in (2, 3, 5):
+        fingerprint(name, np.float32, n_threads, "baseline", work_per_thread=1e-3)
+"""
 
 # A row of X that is not there: a read past the end.
 FAULT = """
@@ -212,17 +221,23 @@ def thread(folder):
     package = folder / "package"
     copy(package, tool, *ALL_THREADS)
     build_team(package, tool)
-    found = tests(tool, package, *OF_THREAD)
+    found = races(tool, package) + tests(tool, package, *OF_THREAD)
     team = package / "fastbp" / "_team.pyx"
     parts = team.read_text().split(BARRIER)
     for i in range(1, len(parts)):
         team.write_text(BARRIER.join(parts[:i]) + "pass\n" + BARRIER.join(parts[i:]))
         build_team(package, tool)
-        if not any("data race" in text for text in tests(tool, package, *OF_EACH_BARRIER)):
+        if not any("data race" in text for text in races(tool, package, "clipped")):
             found.append(
                 f"no race was seen without barrier {i} of {len(parts) - 1}: the tool is blind, or it is needless"
             )
     return found
+
+
+def races(tool, folder, *names):
+    """What the tool found in the fits of these nets."""
+    status = tool.run(folder, "-c", FITS, *names)
+    return tool.findings() + ([f"the fits ended with {status}"] if status else [])
 
 
 def build_team(folder, tool):
