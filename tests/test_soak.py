@@ -1,5 +1,6 @@
 """Memory does not grow with the number of calls: a short run of tests/soak/run.py."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="n
 @needs_proc
 def test_memory_stays_flat(monkeypatch):
     done = subprocess.run(
-        [sys.executable, SOAK, "350", "20000"], capture_output=True, text=True, check=False, timeout=600
-    )
+        [sys.executable, SOAK, "350", "20000"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
     assert done.stdout.endswith("flat\n"), done.stdout + done.stderr
 
 

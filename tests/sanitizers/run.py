@@ -40,6 +40,7 @@ ALL_THREADS = (  # as many as were asked for, in each batch
 )
 BARRIER = "omp_barrier()\n"
 OUR_LEAK = re.compile(r"leak of .*\n.*\n.*#1 .*(fastbp/|csrc/)")  # what our own code allocated, not CPython for it
+NO_MEMORY = re.compile(r"^==\d+==WARNING: AddressSanitizer failed to allocate .*\n", re.MULTILINE)
 
 # What is not run with AddressSanitizer, and why.
 NOT_WITH_ADDRESS = {
@@ -47,6 +48,7 @@ NOT_WITH_ADDRESS = {
     "tests/test_against_torch.py": "PyTorch's libraries and allocator would be under test",
     "tests/test_benchmarks.py": "so would the contestants",
     "tests/test_memory.py": "limits and measures memory, of which the sanitizer takes its own",
+    "tests/test_soak.py": "likewise",
     "tests/test_predictor.py::test_predictions_need_no_more_memory_than_the_answer": "likewise",
     "tests/test_faults.py": "preloads a library of its own, and the sanitizer's must be the first",
     "tests/test_guard_pages.py": "dies of a signal that the sanitizer catches",
@@ -104,7 +106,7 @@ class Tool:
         """The texts of the reports, which are taken away."""
         texts = []
         for report in sorted(self.reports.iterdir()):
-            texts.append(report.read_text(errors="replace"))
+            texts.append(NO_MEMORY.sub("", report.read_text(errors="replace")))
             report.unlink()
         return [text for text in texts if text.strip()]
 
