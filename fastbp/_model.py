@@ -257,6 +257,22 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             warn_of_overflow("gradients")
         return gradients
 
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Return the names of the features that `transform` gives: mlpclassifier0, mlpclassifier1 and so on.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Not used but to check them against those of `fit`.
+
+        Returns
+        -------
+        names : ndarray of str objects, of shape (n_units,)
+        """
+        self._check_is_fitted()
+        self._n_hidden()
+        return super().get_feature_names_out(input_features)
+
     def _n_hidden(self):
         n_hidden = len(self._sizes()) - 2
         if n_hidden == 0:
@@ -265,4 +281,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @property
     def _n_features_out(self):
-        return self._sizes()[self._n_hidden()]
+        sizes = self._sizes()
+        if len(sizes) == 2:  # hasattr, and so dir(), takes an AttributeError alone for an answer
+            raise AttributeError("a network without hidden layers has no features")
+        return sizes[-2]
