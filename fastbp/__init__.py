@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
-    from fastbp import functional
+    from fastbp import functional, inspection, textbook
     from fastbp._backprop import backprop
     from fastbp._callbacks import Epoch
     from fastbp._config import show_config
@@ -26,11 +26,13 @@ __all__ = [
     "from_sklearn",
     "from_torch",
     "functional",
+    "inspection",
     "load",
     "register_onnx_converters",
     "show_config",
 ]
 
+_MODULES = ("functional", "inspection", "textbook")
 _HOME = {
     "Epoch": "fastbp._callbacks",
     "MLPClassifier": "fastbp.mlp",
@@ -47,8 +49,8 @@ _HOME = {
 
 def __getattr__(name):
     # scikit-learn is imported with the estimators, not with `import fastbp`
-    if name == "functional":
-        return import_module("fastbp.functional")
+    if name in _MODULES:
+        return import_module(f"fastbp.{name}")
     if name == "__version__":
         value = _installed_version()
     elif name in _HOME:

@@ -268,6 +268,14 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         names : ndarray of str objects, of shape (n_units,)
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastbp import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> MLPClassifier((20, 2), learning_rate_init=0.01, random_state=0).fit(X, y).get_feature_names_out()
+        array(['mlpclassifier0', 'mlpclassifier1'], dtype=object)
         """
         self._check_is_fitted()
         self._n_hidden()
