@@ -4,8 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     __version__: str
-    from fastbp import functional, inspection, textbook
+    textbook: ModuleType  # for reading: not in __all__
+    from fastbp import functional, inspection
     from fastbp._backprop import backprop
     from fastbp._callbacks import Epoch
     from fastbp._config import show_config

@@ -23,7 +23,9 @@ _FITTED = (
 )  # fmt: skip
 
 
-def from_sklearn(mlp) -> "MLPClassifier | MLPRegressor":
+def from_sklearn(
+    mlp: "sklearn.neural_network.MLPClassifier | sklearn.neural_network.MLPRegressor",
+) -> "MLPClassifier | MLPRegressor":
     """Return a fitted model that predicts as scikit-learn's does.
 
     Parameters
