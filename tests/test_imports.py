@@ -33,6 +33,6 @@ def test_the_version_is_there_when_asked_for():
 
 
 def test_modules_are_there_when_asked_for():
-    lines = "import fastbp; print(*[getattr(fastbp, name).__name__ for name in ('functional', 'inspection', 'textbook')])"
+    lines = "import fastbp; print(fastbp.functional.__name__, fastbp.inspection.__name__, fastbp.textbook.__name__)"
     process = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
     assert process.stdout.split() == ["fastbp.functional", "fastbp.inspection", "fastbp.textbook"]
