@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.image import AxesImage
 
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
 
 class FirstLayerDisplay(Display):
     """The weights of each unit of the first layer as an image, side by side, row by row.
@@ -55,7 +57,7 @@ class FirstLayerDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: MLPClassifier | MLPRegressor,
         image_shape: tuple[int, int],
         *,
         ax: Axes | None = None,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
     from fastbp._callbacks import Epoch
+    from fastbp.mlp import MLPClassifier, MLPRegressor
 
 _LABELS = {"delta": "Mean norm of delta[l]", "dW": "Norm of dW[l]"}
 
@@ -166,7 +167,7 @@ class GradientFlowDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: MLPClassifier | MLPRegressor,
         X: ArrayLike,
         y: ArrayLike,
         *,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
 
 class LossCurveDisplay(Display):
     """Training and validation loss, or validation scores, by epoch.
@@ -68,7 +70,7 @@ class LossCurveDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: MLPClassifier | MLPRegressor,
         *,
         name: str | None = None,
         ax: Axes | None = None,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.collections import LineCollection, PathCollection
     from matplotlib.colorbar import Colorbar
 
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
 MAX_UNITS, MAX_LAYERS, MAX_NAME = 20, 10, 25  # what still can be read
 FONT_SIZE, BESIDE = 10, 12  # points; from the middle of a unit to its name
 
@@ -75,7 +77,9 @@ class NetworkDisplay(Display):
         self.output_names = output_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax: Axes | None = None, line_kw: dict | None = None) -> Self:
+    def from_estimator(
+        cls, estimator: MLPClassifier | MLPRegressor, *, ax: Axes | None = None, line_kw: dict | None = None
+    ) -> Self:
         """Draw a fitted model, with the names of its inputs and its classes, where it knows them.
 
         Parameters
