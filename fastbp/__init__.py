@@ -4,8 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     __version__: str
-    from fastbp import functional
+    textbook: ModuleType  # for reading: not in __all__
+    from fastbp import functional, inspection
     from fastbp._backprop import backprop
     from fastbp._callbacks import Epoch
     from fastbp._config import show_config
@@ -26,11 +29,13 @@ __all__ = [
     "from_sklearn",
     "from_torch",
     "functional",
+    "inspection",
     "load",
     "register_onnx_converters",
     "show_config",
 ]
 
+_MODULES = ("functional", "inspection", "textbook")
 _HOME = {
     "Epoch": "fastbp._callbacks",
     "MLPClassifier": "fastbp.mlp",
@@ -47,8 +52,8 @@ _HOME = {
 
 def __getattr__(name):
     # scikit-learn is imported with the estimators, not with `import fastbp`
-    if name == "functional":
-        return import_module("fastbp.functional")
+    if name in _MODULES:
+        return import_module(f"fastbp.{name}")
     if name == "__version__":
         value = _installed_version()
     elif name in _HOME:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp._passes import warn_of_overflow
+
+if TYPE_CHECKING:
+    from fastbp.mlp import MLPClassifier, MLPRegressor
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Backprop:
 
 
 def backprop(
-    model,
+    model: MLPClassifier | MLPRegressor,
     X: ArrayLike,
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,

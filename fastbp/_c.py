@@ -114,12 +114,11 @@ class _Style:
     """How C is written in one precision, under one name."""
 
     def __init__(self, dtype, name):
-        self.is_float, self.name = dtype == np.float32, name
+        self.is_float, self.names = dtype == np.float32, {"mlp_": f"{name}_", "MLP_": f"{name.upper()}_"}
         self.real = "float" if self.is_float else "double"
 
     def code(self, code):
-        code = re.sub(r"\bmlp_", f"{self.name}_", code)
-        code = re.sub(r"\bMLP_", f"{self.name.upper()}_", code)
+        code = re.sub(r"\b(mlp|MLP)_", lambda found: self.names[found[0]], code)
         code = re.sub(r"\bREAL_MIN\b", "FLT_MIN" if self.is_float else "DBL_MIN", code)
         code = re.sub(r"\breal\b", self.real, code)
         if self.is_float:

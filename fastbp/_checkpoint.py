@@ -60,11 +60,7 @@ class Checkpoint:
             random_state = saved["random_state"]
         if path is not None:
             _file.library()  # if it is missing, that is told before training
-            path = Path(path)
-            if not path.parent.is_dir():
-                raise FileNotFoundError(f"got checkpoint={str(path)!r}: there is no directory {str(path.parent)!r}.")
-            if path.is_dir():
-                raise IsADirectoryError(f"got checkpoint={str(path)!r}, a directory: name a file in it.")
+            path = _file.destination(path)
         drawn_from = random_state.get_state(legacy=False)
         return cls(path, parameters["checkpoint_every"], described, drawn_from, data, saved), random_state
 

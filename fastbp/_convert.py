@@ -1,6 +1,7 @@
 """Fitted models from scikit-learn and back, weights and all."""
 
 import copy
+from math import inf
 from typing import TYPE_CHECKING
 
 import sklearn.neural_network
@@ -22,7 +23,9 @@ _FITTED = (
 )  # fmt: skip
 
 
-def from_sklearn(mlp) -> "MLPClassifier | MLPRegressor":
+def from_sklearn(
+    mlp: "sklearn.neural_network.MLPClassifier | sklearn.neural_network.MLPRegressor",
+) -> "MLPClassifier | MLPRegressor":
     """Return a fitted model that predicts as scikit-learn's does.
 
     Parameters
@@ -79,7 +82,16 @@ def to_sklearn(model):
     _copy_fitted(model, mlp)
     # what its early stopping starts from
     mlp._best_coefs, mlp._best_intercepts = copy.deepcopy((mlp.coefs_, mlp.intercepts_))
+    if mlp.solver != "lbfgs":
+        vars(mlp).update({**_history_before_training(mlp.early_stopping), **vars(mlp)})
     return mlp
+
+
+def _history_before_training(early_stopping):
+    """What scikit-learn's training adds to; a model from PyTorch has none."""
+    best = {"best_loss_": None if early_stopping else inf, "best_validation_score_": -inf if early_stopping else None}
+    scores = [] if early_stopping else None
+    return {"loss_curve_": [], "validation_scores_": scores, "_no_improvement_count": 0, **best}
 
 
 def _copy_fitted(source, target):

@@ -9,6 +9,7 @@ import math
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zlib import crc32
 
 import numpy as np
@@ -30,30 +31,42 @@ def library():
     return safetensors
 
 
+def destination(path) -> Path:
+    """The path, if a file can stand there."""
+    given, path = os.fspath(path), Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"got the path {given!r}, a directory: name a file in it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"got the path {given!r}: there is no directory {str(path.parent)!r}. Make it first.")
+    return path
+
+
 def write(path, kind: str, content: dict):
     """Replace the file by `content`, at once: whoever reads it finds the old one or the new one."""
-    safetensors, path = library(), Path(path)
+    safetensors, path = library(), destination(path)
     arrays: dict[str, np.ndarray] = {}
     header: dict = {"format": f"fastbp {kind}", "version": f"{MAJOR}.{MINOR}", "fastbp": fastbp.__version__}
     header["content"] = _without_arrays(content, arrays, ())
     header["crc32"] = checksum(header, arrays)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
+    # a directory of its own, beside it: others may write the same path at this time
+    with TemporaryDirectory(prefix=".fastbp-", dir=path.parent) as place:
+        unfinished = Path(place, "unfinished")
         unfinished.touch()
         mode = unfinished.stat().st_mode  # the library makes files that only their owner may read
-        safetensors.numpy.save_file(arrays, unfinished, metadata={"fastbp": json.dumps(header, allow_nan=False)})
+        try:
+            safetensors.numpy.save_file(arrays, unfinished, metadata={"fastbp": json.dumps(header, allow_nan=False)})
+        except safetensors.SafetensorError as error:  # a full disk, say
+            raise OSError(f"{str(path)!r} could not be written: {error}") from error
         unfinished.chmod(mode)
         with open(unfinished, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
-    except safetensors.SafetensorError as error:  # a full disk, say
-        raise OSError(f"{str(path)!r} could not be written: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read(path, kind: str) -> dict:
     """Return what `write` was given."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"got the path {os.fspath(path)!r}, a directory, expected a file that fastbp wrote.")
     with library().safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         if "fastbp" not in metadata:

@@ -38,20 +38,24 @@ class Layers(NamedTuple):
 def check_finite(coefs, intercepts):
     """Refuse weights that no other library should be handed."""
     if not all(np.isfinite(p).all() for p in [*coefs, *intercepts]):
-        raise ValueError("got non-finite weights, expected finite ones: train again, at a lower learning rate.")
+        raise ValueError(
+            f"got weights that are non-finite in {coefs[0].dtype}, expected finite ones: train again, at a lower "
+            "learning rate."
+        )
 
 
 def layers_of(model, dtype=None):
     """The layers of a fitted model, in its own precision or in another one."""
     model._check_is_fitted()
     weights = model._weights()
-    check_finite(*weights)
     dtype = np.dtype(dtype or working_dtype(model.dtype, weights[0][0].dtype))
     _, hidden, output, *_ = model._architecture(dtype, weights)
-    layers = [
-        Layer(np.array(coefs.T, dtype, order="C"), np.array(intercepts, dtype), f)
-        for coefs, intercepts, f in zip(*weights, (*hidden, output), strict=True)
-    ]
+    with np.errstate(over="ignore"):  # which check_finite tells of
+        layers = [
+            Layer(np.array(coefs.T, dtype, order="C"), np.array(intercepts, dtype), f)
+            for coefs, intercepts, f in zip(*weights, (*hidden, output), strict=True)
+        ]
+    check_finite([layer.W for layer in layers], [layer.b for layer in layers])
     multilabel = hasattr(model, "classes_") and model._label_binarizer.y_type_.startswith("multilabel")
     it = Layers(layers, dtype, model._form(), model._loss.sorts, None, multilabel)
     if not hasattr(model, "classes_") or multilabel:

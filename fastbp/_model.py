@@ -270,6 +270,30 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             warn_of_overflow("gradients")
         return gradients
 
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Return the names of the features that `transform` gives: mlpclassifier0, mlpclassifier1 and so on.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Not used but to check them against those of `fit`.
+
+        Returns
+        -------
+        names : ndarray of str objects, of shape (n_units,)
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastbp import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> MLPClassifier((20, 2), learning_rate_init=0.01, random_state=0).fit(X, y).get_feature_names_out()
+        array(['mlpclassifier0', 'mlpclassifier1'], dtype=object)
+        """
+        self._check_is_fitted()
+        self._n_hidden()
+        return super().get_feature_names_out(input_features)
+
     def _n_hidden(self):
         n_hidden = len(self._sizes()) - 2
         if n_hidden == 0:
@@ -278,4 +302,7 @@ class FittedNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @property
     def _n_features_out(self):
-        return self._sizes()[self._n_hidden()]
+        sizes = self._sizes()
+        if len(sizes) == 2:  # hasattr, and so dir(), takes an AttributeError alone for an answer
+            raise AttributeError("a network without hidden layers has no features")
+        return sizes[-2]

@@ -2,6 +2,7 @@
 
 import json
 from math import sqrt
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -16,6 +17,8 @@ _LAMBDA, _LAMBDA_ALPHA = 1.0507009873554805, 1.7580993408473769  # of selu
 
 def to_onnx(model, path, target_opset):
     """An onnx.ModelProto of a fitted estimator."""
+    if not (target_opset is None or (isinstance(target_opset, Integral) and target_opset >= 11)):
+        raise ValueError(f"got target_opset={target_opset!r}, expected a whole number, 11 or more, or None.")
     skl2onnx = optional("skl2onnx", _INSTALL)
     import onnx  # which skl2onnx stands on
 

@@ -39,7 +39,16 @@ def check_choice(name: str, value, choices) -> None:
 
 def largest(*arrays: NDArray) -> float:
     """The largest magnitude, where a scale that is symmetric about 0 ends; 1 if all are 0."""
-    return max(float(np.abs(array).max()) for array in arrays) or 1.0
+    end = float(np.max([np.abs(array).max() for array in arrays]))
+    if not np.isfinite(end):
+        raise ValueError("got weights that are not finite, expected numbers that can be drawn: train again.")
+    return end or 1.0
+
+
+def keywords(given: dict | None, artist: str) -> dict:
+    """What is passed on to a class of matplotlib, under the first of its names: "c" and "color" are one."""
+    module, _, name = artist.rpartition(".")
+    return matplotlib("cbook").normalize_kwargs(given, getattr(matplotlib(module), name))
 
 
 class Display:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import StepPatch
 
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
 
 class DistributionDisplay(Display):
     """Histograms of the weights, or of the activations on given rows, one above the other for each layer.
@@ -67,7 +69,7 @@ class DistributionDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: MLPClassifier | MLPRegressor,
         X: ArrayLike | None = None,
         *,
         ax: Axes | None = None,

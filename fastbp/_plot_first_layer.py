@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.image import AxesImage
 
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
 
 class FirstLayerDisplay(Display):
     """The weights of each unit of the first layer as an image, side by side, row by row.
@@ -55,7 +57,7 @@ class FirstLayerDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: MLPClassifier | MLPRegressor,
         image_shape: tuple[int, int],
         *,
         ax: Axes | None = None,
@@ -79,11 +81,11 @@ class FirstLayerDisplay(Display):
         """
         check_model(estimator)
         W = estimator.coefs_[0].T
-        height, width = image_shape
-        if height * width != W.shape[1]:
+        if np.shape(image_shape) != (2,) or min(image_shape) < 1 or np.prod(image_shape) != W.shape[1]:
             raise ValueError(
-                f"got image_shape={image_shape}, expected (height, width) with {W.shape[1]} pixels in all."
+                f"got image_shape={image_shape!r}, expected (height, width) with {W.shape[1]} pixels in all."
             )
+        height, width = map(index, image_shape)
         return cls(W.reshape(-1, height, width)).plot(ax, n_columns=n_columns, image_kw=image_kw)
 
     def plot(
@@ -109,17 +111,20 @@ class FirstLayerDisplay(Display):
         display : FirstLayerDisplay
             This one.
         """
-        n_units, height, width = self.images.shape
+        images = np.asarray(self.images)
+        n_units, height, width = images.shape
         n_columns = int(np.ceil(np.sqrt(n_units))) if n_columns is None else index(n_columns)
         if n_columns < 1:
             raise ValueError(f"got n_columns={n_columns}, expected at least 1.")
         n_rows = -(-n_units // n_columns)
         sheet = np.full((n_rows, height + 1, n_columns, width + 1), np.nan)
-        for unit, image in enumerate(self.images):
+        for unit, image in enumerate(images):
             sheet[unit // n_columns, :height, unit % n_columns, :width] = image
         sheet = sheet.reshape(n_rows * (height + 1), n_columns * (width + 1))[:-1, :-1]
-        ax, end = self._begin(ax), largest(self.images)
-        self.image_ = ax.imshow(sheet, **{"cmap": SIGNED, "vmin": -end, "vmax": end, **(image_kw or {})})
+        end, image_kw = largest(images), image_kw or {}
+        scale = {} if "norm" in image_kw else {"vmin": -end, "vmax": end}
+        ax = self._begin(ax)
+        self.image_ = ax.imshow(sheet, **{"cmap": SIGNED, **scale, **image_kw})
         ax.set(xticks=[], yticks=[], facecolor="0.75")  # NaN is transparent
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label="Weight W[1]")
         return self

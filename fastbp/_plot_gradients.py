@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp._backprop import backprop
-from fastbp._plot import Display, check_choice, check_model, matplotlib
+from fastbp._plot import Display, check_choice, check_model, keywords, matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
     from fastbp._callbacks import Epoch
+    from fastbp.mlp import MLPClassifier, MLPRegressor
 
 _LABELS = {"delta": "Mean norm of delta[l]", "dW": "Norm of dW[l]"}
 
@@ -34,7 +35,8 @@ class GradientFlow:
 
     After each epoch it takes the same rows forward and backward through the network as it is then, without penalty and
     dropout. It changes nothing in training; a few hundred rows suffice, and cost little. Calls of `partial_fit` and
-    warm starts add to the record; another network needs another one.
+    warm starts add to the record; another network needs another one. A clone of the model, as in GridSearchCV, fills
+    its own copy: take it from ``best_estimator_.callbacks``.
 
     Parameters
     ----------
@@ -150,14 +152,22 @@ class GradientFlowDisplay(Display):
         -------
         display : GradientFlowDisplay
         """
+        if not isinstance(recorder, GradientFlow):
+            raise TypeError(
+                f"got {type(recorder).__name__}, expected a GradientFlow that was among the callbacks of a model. "
+                "from_estimator draws a model as it is."
+            )
         if not recorder.delta:
-            raise ValueError("got a GradientFlow without a record: pass it to a model, callbacks=flow, and fit that.")
+            raise ValueError(
+                "got a GradientFlow without a record: pass it to a model, callbacks=flow, and fit that. What clones "
+                "the model, as a search does, fills a copy: take it from best_estimator_.callbacks."
+            )
         return cls(np.array(recorder.delta), np.array(recorder.dW)).plot(ax, quantity=quantity, line_kw=line_kw)
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: MLPClassifier | MLPRegressor,
         X: ArrayLike,
         y: ArrayLike,
         *,
@@ -194,7 +204,7 @@ class GradientFlowDisplay(Display):
         quantity: Literal["delta", "dW"] = "delta",
         line_kw: dict | None = None,
     ) -> Self:
-        """Draw the norms, on a logarithmic scale.
+        """Draw the norms, on a logarithmic scale if any of them is not 0.
 
         Parameters
         ----------
@@ -212,27 +222,28 @@ class GradientFlowDisplay(Display):
         """
         check_choice("quantity", quantity, tuple(_LABELS))
         values = np.asarray(getattr(self, quantity))
-        ax = self._begin(ax)
+        ax, style = self._begin(ax), keywords(line_kw, "lines.Line2D")
         if len(values) == 1:
-            self._draw_over_layers(values[0], line_kw or {})
+            self._draw_over_layers(values[0], style)
         else:
-            self._draw_over_epochs(values, line_kw or {})
-        ax.set_yscale("log")
+            self._draw_over_epochs(values, style)
+        if (values > 0).any():
+            ax.set_yscale("log")
         ax.set_ylabel(_LABELS[quantity])
         return self
 
-    def _draw_over_layers(self, values, line_kw):
+    def _draw_over_layers(self, values, style):
         layers = np.arange(1, len(values) + 1)
-        self.lines_ = self.ax_.plot(layers, values, **{"marker": "o", "label": self.name, **line_kw})
+        self.lines_ = self.ax_.plot(layers, values, **{"marker": "o", "label": self.name, **style})
         self._count("Layer l")
         if self.name is not None:
             self.ax_.legend()
 
-    def _draw_over_epochs(self, values, line_kw):
+    def _draw_over_epochs(self, values, style):
         epochs, n_layers = np.arange(1, len(values) + 1), values.shape[1]
         colours = matplotlib("pyplot").get_cmap("viridis")(np.linspace(0, 0.9, n_layers))  # dark: next to the inputs
         self.lines_ = []
         for l, colour in enumerate(colours, start=1):
-            self.lines_ += self.ax_.plot(epochs, values[:, l - 1], **{"color": colour, "label": str(l), **line_kw})
+            self.lines_ += self.ax_.plot(epochs, values[:, l - 1], **{"color": colour, "label": str(l), **style})
         self._count("Epoch")
         self.ax_.legend(title="Layer l", loc="upper left", bbox_to_anchor=(1, 1))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp._plot import Display, check_choice, check_model
+from fastbp._plot import Display, check_choice, check_model, keywords
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
+
+    from fastbp.mlp import MLPClassifier, MLPRegressor
 
 
 class LossCurveDisplay(Display):
@@ -68,7 +70,7 @@ class LossCurveDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: MLPClassifier | MLPRegressor,
         *,
         name: str | None = None,
         ax: Axes | None = None,
@@ -138,15 +140,15 @@ class LossCurveDisplay(Display):
                 "got curve='score' of a model without validation scores. Fit it with early_stopping=True or with X_val "
                 "and y_val."
             )
-        ax = self._begin(ax)
+        ax, style = self._begin(ax), keywords(line_kw, "lines.Line2D")
         self.lines_ = []
         if curve == "loss":
-            self._draw(self.loss, "training", line_kw)
+            self._draw(self.loss, "training", style)
             if self.validation_loss is not None:
                 dashed = {"color": self.lines_[0].get_color(), "linestyle": "--"}
-                self._draw(self.validation_loss, "validation", {**dashed, **(line_kw or {})})
+                self._draw(self.validation_loss, "validation", {**dashed, **style})
         else:
-            self._draw(self.validation_score, "validation", line_kw)
+            self._draw(self.validation_score, "validation", style)
         if log_scale:
             ax.set_yscale("log")
         self._count("Epoch")
@@ -154,6 +156,8 @@ class LossCurveDisplay(Display):
         ax.legend()
         return self
 
-    def _draw(self, values, part, line_kw):
+    def _draw(self, values, part, style):
         label = part if self.name is None else f"{self.name}, {part}"
-        self.lines_ += self.ax_.plot(np.arange(1, len(values) + 1), values, **{"label": label, **(line_kw or {})})
+        marker = "o" if len(values) == 1 else None  # a line through one point is nothing
+        style = {"label": label, "marker": marker, **style}
+        self.lines_ += self.ax_.plot(np.arange(1, len(values) + 1), values, **style)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastbp._model import sizes_of
-from fastbp._plot import SIGNED, Display, check_model, largest, matplotlib
+from fastbp._plot import SIGNED, Display, check_model, keywords, largest, matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection, PathCollection
     from matplotlib.colorbar import Colorbar
 
-MAX_UNITS, MAX_LAYERS = 20, 10  # what still can be read
+    from fastbp.mlp import MLPClassifier, MLPRegressor
+
+MAX_UNITS, MAX_LAYERS, MAX_NAME = 20, 10, 25  # what still can be read
+FONT_SIZE, BESIDE = 10, 12  # points; from the middle of a unit to its name
 
 
 class NetworkDisplay(Display):
     """A diagram of a small network: units are circles, coloured by their bias, and weights are lines between them.
 
     A line is red where the weight is positive and blue where it is negative; the larger the weight, the thicker and
-    darker the line. At most 20 units a layer and 10 layers are drawn. Use `from_estimator` to make one.
+    darker the line. The colours end at the largest weight; a bias beyond it has the last one. At most 20 units a layer
+    and 10 layers are drawn, and 25 characters of a name. Use `from_estimator` to make one.
 
     Parameters
     ----------
@@ -60,8 +65,8 @@ class NetworkDisplay(Display):
 
     def __init__(
         self,
-        coefs: list[NDArray],
-        intercepts: list[NDArray],
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
         *,
         input_names: ArrayLike | None = None,
         output_names: ArrayLike | None = None,
@@ -72,7 +77,9 @@ class NetworkDisplay(Display):
         self.output_names = output_names
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax: Axes | None = None, line_kw: dict | None = None) -> Self:
+    def from_estimator(
+        cls, estimator: MLPClassifier | MLPRegressor, *, ax: Axes | None = None, line_kw: dict | None = None
+    ) -> Self:
         """Draw a fitted model, with the names of its inputs and its classes, where it knows them.
 
         Parameters
@@ -109,26 +116,30 @@ class NetworkDisplay(Display):
         display : NetworkDisplay
             This one.
         """
-        sizes = sizes_of(self.coefs, self.intercepts)
+        coefs, intercepts = ([np.asarray(p) for p in them] for them in (self.coefs, self.intercepts))
+        sizes = sizes_of(coefs, intercepts)
         if max(sizes) > MAX_UNITS or len(sizes) > MAX_LAYERS:
             raise ValueError(
                 f"got a network with layers of {sizes} units, expected at most {MAX_UNITS} units a layer and "
                 f"{MAX_LAYERS} layers: more cannot be read. DistributionDisplay shows networks of any size."
             )
-        ax, end = self._begin(ax), largest(*self.coefs, *self.intercepts)
+        end, end_of_biases = largest(*coefs), largest(*intercepts)
+        ax = self._begin(ax)
         places = [np.column_stack([np.full(n, l), (n - 1) / 2 - np.arange(n)]) for l, n in enumerate(sizes)]
-        colours: dict[str, Any] = {"cmap": SIGNED, "norm": matplotlib("colors").Normalize(-end, end)}
+        style: dict[str, Any] = {"cmap": SIGNED, "norm": matplotlib("colors").Normalize(-end, end), "zorder": 1}
+        style |= keywords(line_kw, "collections.LineCollection")
         self.lines_ = [
-            self._weights(ax, *layer, end, {**colours, **(line_kw or {})})
-            for layer in zip(places[:-1], places[1:], self.coefs, strict=True)
+            self._weights(ax, *layer, end, style) for layer in zip(places[:-1], places[1:], coefs, strict=True)
         ]
         circle: dict[str, Any] = {"s": 200, "edgecolors": "black", "zorder": 2}
         xs, ys = zip(*(place.T for place in places), strict=True)
         self.units_ = [ax.scatter(xs[0], ys[0], c="white", **circle)]
-        for x, y, b in zip(xs[1:], ys[1:], self.intercepts, strict=True):
-            self.units_.append(ax.scatter(x, y, c=b, **colours, **circle))
+        for x, y, b in zip(xs[1:], ys[1:], intercepts, strict=True):
+            self.units_.append(ax.scatter(x, y, c=b, cmap=style["cmap"], norm=style["norm"], **circle))
+        extend = "both" if end_of_biases > end else "neither"
+        label = "Weight (line), bias (circle)"
+        self.colorbar_ = self.figure_.colorbar(self.units_[-1], ax=ax, label=label, extend=extend)
         self._write(places)
-        self.colorbar_ = self.figure_.colorbar(self.units_[-1], ax=ax, label="Weight (line), bias (circle)")
         return self
 
     @staticmethod
@@ -137,7 +148,7 @@ class NetworkDisplay(Display):
         order = np.argsort(np.abs(coefs), axis=None)
         tail, head = np.unravel_index(order, coefs.shape)
         values = coefs[tail, head]
-        style = {"linewidths": 0.5 + 3 * np.abs(values) / end, "zorder": 1, **style}
+        style = {"linewidth": 0.5 + 3 * np.abs(values) / end, **style}
         lines = matplotlib("collections").LineCollection(np.stack([tails[tail], heads[head]], axis=1), **style)
         lines.set_array(values)
         ax.add_collection(lines)
@@ -145,15 +156,39 @@ class NetworkDisplay(Display):
 
     def _write(self, places):
         """Name the layers below, and the units of the first and last beside."""
-        ax, beside = self.ax_, {"textcoords": "offset points", "va": "center"}
-        for names, units, x, align in (
-            (self.input_names, places[0], -12, "right"),
-            (self.output_names, places[-1], 12, "left"),
+        sides = [_shortened(names) for names in (self.input_names, self.output_names)]
+        size = self._make_room(len(places) - 1, *(max(map(_width, names), default=0) for names in sides))
+        text = {"textcoords": "offset points", "va": "center", "fontsize": size, "parse_math": False}
+        for names, units, x, align in zip(
+            sides, (places[0], places[-1]), (-BESIDE, BESIDE), ("right", "left"), strict=True
         ):
-            for name, unit in zip([] if names is None else names, units, strict=False):
-                ax.annotate(str(name), unit, (x, 0), ha=align, **beside)
+            for name, unit in zip(names, units, strict=False):
+                self.ax_.annotate(name, unit, (x, 0), ha=align, **text)
         bottom = min(units[-1, 1] for units in places)
         for l, units in enumerate(places):
-            ax.annotate(f"a[{l}]", (units[0, 0], bottom), (0, -24), ha="center", **beside)
-        ax.margins(0.1)
-        ax.set_axis_off()
+            self.ax_.annotate(f"a[{l}]", (units[0, 0], bottom), (0, -24), ha="center", **text)
+        self.ax_.margins(y=0.1)
+        self.ax_.set_axis_off()
+
+    def _make_room(self, length, left, right):
+        """Let x end where names of such widths do, beside layers from 0 to `length`; return the size of their font.
+
+        They take a little more than half of the whole width at most.
+        """
+        whole = 72 / self.figure_.dpi * self.ax_.get_window_extent().width
+        scale = min(1, 0.55 * whole / max(left + right, 1))
+        left, right = ((1.5 * BESIDE + scale * width) / whole for width in (left, right))
+        unit = length / max(1 - left - right, 0.1)
+        self.ax_.set_xlim(-left * unit, length + right * unit)
+        return scale * FONT_SIZE
+
+
+def _shortened(names):
+    names = [] if names is None else [str(name) for name in names]
+    return [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in names]
+
+
+def _width(name):
+    """In points."""
+    font = matplotlib("font_manager").FontProperties(size=FONT_SIZE)
+    return matplotlib("textpath").text_to_path.get_text_width_height_descent(name, font, False)[0]

@@ -11,6 +11,7 @@ from fastbp._convert import to_sklearn
 
 if TYPE_CHECKING:
     import onnx
+    import sklearn.neural_network
     import torch
 
 
@@ -28,7 +29,7 @@ class PickledByAnotherVersion(InconsistentVersionWarning):
 class Portable:
     """What takes a fitted model elsewhere."""
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> "sklearn.neural_network.MLPClassifier | sklearn.neural_network.MLPRegressor":
         """Return scikit-learn's estimator with the weights of this fitted model, and the same predictions.
 
         Parameters of training that scikit-learn's does not have are left out.
@@ -39,6 +40,8 @@ class Portable:
 
         Raises
         ------
+        NotFittedError
+            If the model is not fitted.
         ValueError
             If it could not predict the same: other activations, a list of quantiles, one logistic output per class.
 
@@ -61,7 +64,7 @@ class Portable:
         onnxruntime has in single precision alone); ``set_params(dtype="float32")`` first asks for floats. Its outputs
         are skl2onnx's: of a classifier "label", int64 or string, (n_rows,), and "probabilities", (n_rows, n_classes);
         for multilabel targets both (n_rows, n_labels), labels 0 or 1; of a regressor "variable", (n_rows, n_outputs).
-        The metadata hold `classes_` and `feature_names_in_`, as JSON.
+        The metadata hold the labels and the names of the columns, "classes" and "feature_names", as JSON.
 
         A Pipeline that ends with the model is converted by skl2onnx: see :func:`fastbp.register_onnx_converters`.
 
@@ -78,6 +81,10 @@ class Portable:
 
         Raises
         ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If a weight is not finite in the precision of the graph, or `target_opset` is below 11.
         ImportError
             If skl2onnx is not installed: ``pip install "fastbp[export]"``.
 
@@ -114,6 +121,10 @@ class Portable:
 
         Raises
         ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If a weight is not finite in the precision of the model.
         ImportError
             If PyTorch is not installed.
 
@@ -163,6 +174,15 @@ class Portable:
         -------
         text : str
 
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `name` is none of C's, or a weight is not finite in the precision of the model.
+        OSError
+            If the file cannot be written.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -181,7 +201,7 @@ class Portable:
 
         return to_c(self, path, name)
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Write this fitted model to a file, from which :func:`fastbp.load` makes it again.
 
         It is a safetensors file: the arrays as such, all else as JSON in its metadata, and no code. The file appears
@@ -196,13 +216,19 @@ class Portable:
         Parameters
         ----------
         path : str or path-like
-            The file, replaced if it is there. Its name may be any; ".safetensors" is usual.
+            The file, replaced if it is there; a symbolic link, too, is replaced, not followed. Its name may be any;
+            ".safetensors" is usual.
 
         Raises
         ------
+        NotFittedError
+            If the model is not fitted.
         ValueError
             If the model could not be loaded again: weights that are not finite, labels that are neither numbers nor
             strings, a class derived from MLPClassifier or MLPRegressor.
+        OSError
+            If the file cannot be written: FileNotFoundError if there is no such directory, IsADirectoryError if the
+            path is one. What was there before is left.
         ImportError
             If safetensors is missing: ``pip install "fastbp[save]"``.
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from numbers import Integral, Real
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -10,6 +12,9 @@ from fastbp import _file
 from fastbp._checkpoint import name_of
 from fastbp._fields import fields, take
 from fastbp._restore import HISTORY, LABELS, OF_THIS_MACHINE, estimators, restore
+
+if TYPE_CHECKING:
+    from fastbp.mlp import MLPClassifier, MLPRegressor
 
 
 def save(model, path):
@@ -23,7 +28,7 @@ def save(model, path):
     _file.write(path, "model", content)
 
 
-def load(path, **functions):
+def load(path: str | PathLike[str], **functions: Any) -> "MLPClassifier | MLPRegressor":
     """Return the model that its method `save` has written.
 
     Loading runs no code: a file holds numbers and words, and all of them are checked.
@@ -46,6 +51,10 @@ def load(path, **functions):
     ValueError
         If the file is damaged or of another program, or a later fastbp wrote it in a format that this one cannot read.
         The message names the file and what is wrong.
+    TypeError
+        If `functions` has others than the model had.
+    OSError
+        If the file cannot be read: FileNotFoundError if there is none, IsADirectoryError if the path is a directory.
     ImportError
         If safetensors is missing: ``pip install "fastbp[save]"``.
 

@@ -153,11 +153,23 @@ def _parts(module, name="module"):
 
     if not isinstance(module, torch.nn.Sequential) or type(module).forward is not torch.nn.Sequential.forward:
         raise TypeError(f"{name} is a {type(module).__name__}, expected a torch.nn.Sequential of Linear layers.")
+    _refuse_hooks(name, module)
     for i, part in enumerate(module):
         if isinstance(part, torch.nn.Sequential):
             yield from _parts(part, f"{name}[{i}]")
         else:
+            _refuse_hooks(f"{name}[{i}]", part)
             yield f"{name}[{i}]", part
+
+
+def _refuse_hooks(name, part):
+    """What runs before or after a module computes something else of it."""
+    for hook in (*part._forward_pre_hooks.values(), *part._forward_hooks.values()):
+        called = getattr(hook, "__name__", type(hook).__name__)
+        raise ValueError(
+            f"{name} has a hook, {called}, expected none: it may change what the module computes. Make it part of the "
+            "weights, as torch.nn.utils.prune.remove, remove_spectral_norm and remove_weight_norm do, or remove it."
+        )
 
 
 def _read(module):

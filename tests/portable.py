@@ -31,6 +31,7 @@ CASES = {
     "gamma": ("MLPRegressor", {"loss": "gamma"}, IRIS, TABLE[:, 1] + 0.1),
     "quantiles": ("MLPRegressor", {"loss": "quantile", "quantile": [0.1, 0.2, 0.5, 0.6, 0.9]}, IRIS, SPECIES),
     "linear": ("MLPRegressor", {"hidden_layer_sizes": ()}, IRIS, TABLE),
+    "linear classes": ("MLPClassifier", {"hidden_layer_sizes": ()}, IRIS, NAMES),
     "averaged": ("MLPClassifier", {"ema_decay": 0.9, "dropout": 0.2, "input_dropout": 0.1}, IRIS, NAMES),
 }
 ACTIVATIONS = {f: ("MLPClassifier", {"activation": [f, f, "tanh"]}, IRIS, NAMES) for f in HIDDEN_ACTIVATIONS}

@@ -142,6 +142,13 @@ def test_names_that_c_does_not_have(name):
         model.to_c(name=name)
 
 
+def test_the_name_stands_as_it_was_given():
+    model, _ = fitted("real", np.float32)
+    text = model.to_c(name="MLP_foo")
+    assert "void MLP_foo_predict(const float x[MLP_FOO_N_FEATURES], float y[MLP_FOO_N_OUTPUTS]);" in text
+    assert "mlp_" not in text
+
+
 def test_what_cannot_be_written():
     with pytest.raises(NotFittedError):
         MLPClassifier().to_c()
@@ -149,3 +156,7 @@ def test_what_cannot_be_written():
     model.coefs_[0][0, 0] = np.nan
     with pytest.raises(ValueError, match="non-finite"):
         model.to_c()
+    model.coefs_[0][0, 0] = 1e300
+    assert "1e+300" in model.to_c()
+    with pytest.raises(ValueError, match="non-finite in float32"):
+        model.set_params(dtype="float32").to_c()

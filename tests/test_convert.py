@@ -77,6 +77,16 @@ def test_both_go_on(case):
         assert np.isfinite(outputs(model, X)).all()
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_model_that_was_not_trained_here_goes_on_there(early_stopping):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    told = {"early_stopping": early_stopping, "warm_start": True, "max_iter": 3, "random_state": 0}
+    theirs = fastbp.from_torch(module, classes=[0, 1, 2], **told).to_sklearn()
+    (theirs.fit if early_stopping else theirs.partial_fit)(IRIS, SPECIES)
+    assert len(theirs.loss_curve_) == theirs.n_iter_ > 0
+
+
 def test_names_of_columns_come_along():
     pandas = pytest.importorskip("pandas")
     X = pandas.DataFrame(IRIS, columns=list("abcd"))

@@ -89,11 +89,51 @@ def test_what_has_no_form_is_refused_and_leaves_the_old_file(path):
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_ends_early_leaves_the_old_file(path, monkeypatch, error):
+    def interrupted(*_):
+        raise error
+
+    _file.write(path, "model", {"a": 1})
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(error):
+        _file.write(path, "model", {"a": 2})
+    assert _file.read(path, "model") == {"a": 1}
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_two_write_one_path(path, monkeypatch):
+    fsync = os.fsync
+
+    def meanwhile(number):
+        monkeypatch.setattr(os, "fsync", fsync)
+        _file.write(path, "model", {"a": "second"})
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    _file.write(path, "model", {"a": "first"})
+    assert _file.read(path, "model") == {"a": "first"}  # it ended last
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a whole path has 260 characters at most")
+def test_a_name_as_long_as_names_may_be(tmp_path):
+    path = tmp_path / ("x" * 255)
+    _file.write(path, "model", {"a": 1})
+    assert _file.read(path, "model") == {"a": 1}
+
+
 def test_places_that_are_none(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        _file.write(tmp_path / "missing" / "file", "model", TREE)
-    with pytest.raises(IsADirectoryError):
-        _file.write(tmp_path, "model", TREE)
+    missing = tmp_path / "missing"
+    with pytest.raises(FileNotFoundError) as refused:
+        _file.write(missing / "file", "model", TREE)
+    assert f"got the path {str(missing / 'file')!r}: there is no directory {str(missing)!r}" in str(refused.value)
+    for place in (str(tmp_path), ""):
+        with pytest.raises(IsADirectoryError) as refused:
+            _file.write(place, "model", TREE)
+        assert f"got the path {place!r}, a directory: name a file in it" in str(refused.value)
+    with pytest.raises(IsADirectoryError, match="a directory, expected a file that fastbp wrote"):
+        _file.read(tmp_path, "model")
     assert os.listdir(tmp_path) == []
 
 

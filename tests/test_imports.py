@@ -30,3 +30,9 @@ def test_the_version_is_there_when_asked_for():
     lines = "import fastbp; assert '__version__' not in vars(fastbp); print(fastbp.__version__)"
     process = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
     assert process.stdout.strip()
+
+
+def test_modules_are_there_when_asked_for():
+    lines = "import fastbp; print(fastbp.functional.__name__, fastbp.inspection.__name__, fastbp.textbook.__name__)"
+    process = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["fastbp.functional", "fastbp.inspection", "fastbp.textbook"]

@@ -1,11 +1,13 @@
 """The displays draw the model's own numbers, and say what they cannot draw."""
 
+import re
 import sys
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -136,6 +138,22 @@ def test_curves_that_are_not_there():
         LossCurveDisplay.from_estimator(MLPClassifier(6, solver="lbfgs", max_iter=500).fit(X, y))
 
 
+def test_a_single_epoch_is_a_point():
+    (line,) = LossCurveDisplay([0.5]).plot().lines_
+    assert line.get_marker() == "o"
+    first, second = LossCurveDisplay([0.5, 0.4], validation_loss=[0.6, 0.5]).plot().lines_
+    assert first.get_marker() == second.get_marker() == "None"
+
+
+def test_other_names_of_keywords():
+    display = LossCurveDisplay([0.5, 0.4], validation_loss=[0.6, 0.5]).plot(line_kw={"c": "red", "ls": ":"})
+    assert {(line.get_color(), line.get_linestyle()) for line in display.lines_} == {("red", ":")}
+    (line,) = GradientFlowDisplay([[1.0, 2.0]], [[1.0, 2.0]]).plot(line_kw={"ls": ":"}).lines_
+    assert line.get_linestyle() == ":"
+    lines = GradientFlowDisplay([[1.0, 2.0]] * 3, [[1.0, 2.0]] * 3).plot(line_kw={"c": "red"}).lines_
+    assert {line.get_color() for line in lines} == {"red"}
+
+
 # ---- gradients
 
 
@@ -178,6 +196,22 @@ def test_a_record_goes_on_but_with_one_network_only():
         GradientFlowDisplay.from_recorder(GradientFlow(X, y))
     with pytest.raises(ValueError, match="got quantity='db', expected 'delta' or 'dW'"):
         GradientFlowDisplay.from_estimator(model, X, y, quantity="db")
+    with pytest.raises(TypeError, match=r"got MLPClassifier, expected a GradientFlow .* from_estimator"):
+        GradientFlowDisplay.from_recorder(model)
+
+
+def test_a_clone_fills_its_own_record():
+    flow = GradientFlow(X, y)
+    search = GridSearchCV(MLPClassifier(3, max_iter=2, callbacks=flow, random_state=0), {"alpha": [0.1]}, cv=2)
+    assert len(search.fit(X, y).best_estimator_.callbacks.delta) == 2
+    with pytest.raises(ValueError, match=r"fills a copy: take it from best_estimator_\.callbacks"):
+        GradientFlowDisplay.from_recorder(flow)
+
+
+def test_norms_that_are_all_0_are_drawn():
+    for display in (GradientFlowDisplay(np.zeros((n, 2)), np.zeros((n, 2))) for n in (1, 2)):
+        display.plot().figure_.canvas.draw()
+        assert display.ax_.get_ylim()[0] < 0 < display.ax_.get_ylim()[1]
 
 
 # ---- distributions
@@ -243,8 +277,11 @@ def test_images_of_other_shapes():
     display = FirstLayerDisplay.from_estimator(model, (1, 4), image_kw={"cmap": "gray"})
     assert display.image_.get_array().shape == (5, 14)  # three rows of three
     assert display.image_.get_cmap().name == "gray"
-    with pytest.raises(ValueError, match=r"got image_shape=\(8, 8\), expected .* with 4 pixels"):
-        FirstLayerDisplay.from_estimator(model, (8, 8))
+    for shape in ((8, 8), 4, (2, 2, 1), (-2, -2), "22"):
+        with pytest.raises(ValueError, match=rf"got image_shape={re.escape(repr(shape))}, expected .* with 4 pixels"):
+            FirstLayerDisplay.from_estimator(model, shape)
+    norm = matplotlib.colors.CenteredNorm()
+    assert FirstLayerDisplay.from_estimator(model, (2, 2), image_kw={"norm": norm}).image_.norm is norm
     with pytest.raises(ValueError, match="got n_columns=0"):
         display.plot(n_columns=0)
 
@@ -289,6 +326,52 @@ def test_networks_that_are_too_large(hidden):
 
 
 def test_a_network_without_weights_has_a_scale():
-    display = NetworkDisplay([np.zeros((2, 1))], [np.zeros(1)]).plot()
+    display = NetworkDisplay([[[0], [0]]], [[0]]).plot()
     assert display.lines_[0].get_clim() == (-1, 1)
     display.figure_.canvas.draw()
+
+
+def test_a_large_bias_leaves_the_scale_to_the_weights():
+    display = NetworkDisplay([np.array([[1.0], [-2.0]])], [np.array([100.0])]).plot()
+    assert display.lines_[0].get_clim() == display.units_[1].get_clim() == (-2, 2)
+    assert display.colorbar_.extend == "both"
+    assert NetworkDisplay([np.ones((2, 1))], [np.ones(1)]).plot().colorbar_.extend == "neither"
+
+
+def test_the_colour_bar_is_that_of_the_lines():
+    display = NetworkDisplay([np.ones((2, 1))], [np.ones(1)]).plot(line_kw={"cmap": "PiYG", "lw": 7})
+    assert display.colorbar_.cmap.name == display.lines_[0].get_cmap().name == "PiYG"
+    assert display.lines_[0].get_linewidths().tolist() == [7] * len(display.lines_[0].get_linewidths())
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize("n", [6, 30])
+def test_names_have_room(layout, n):
+    """Between the figure's edge and the colour bar, the network in the middle."""
+    figure, ax = plt.subplots(layout=layout)
+    names = {"input_names": ["w" * n, "b"], "output_names": ["m" * n]}
+    display = NetworkDisplay([np.ones((2, 1))], [np.ones(1)], **names).plot(ax)
+    figure.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    left, right = (next(box for name, box in boxes.items() if name[0] == letter) for letter in "wm")
+    inputs, outputs = ax.transData.transform([(0, 0), (1, 0)])[:, 0]
+    assert 0 < left.x0 < left.x1 < inputs < outputs < right.x0 < right.x1 < display.colorbar_.ax.get_window_extent().x0
+    assert outputs - inputs > 0.25 * ax.get_window_extent().width
+    assert max(map(len, boxes)) <= 25
+
+
+def test_names_are_no_mathematics():
+    NetworkDisplay([np.ones((2, 1))], [np.ones(1)], input_names=["$_", "_$"]).plot().figure_.canvas.draw()
+    NetworkDisplay([np.ones((1, 1))], [np.ones(1)], input_names=["$_$"]).plot().figure_.canvas.draw()
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_weights_that_are_not_finite(value):
+    for draw in (
+        NetworkDisplay([np.array([[value], [1.0]])], [np.zeros(1)]).plot,
+        NetworkDisplay([np.ones((2, 1))], [np.array([value])]).plot,
+        FirstLayerDisplay(np.array([[[1.0, value]]])).plot,
+    ):
+        with pytest.raises(ValueError, match="got weights that are not finite"):
+            draw()
+    assert not plt.get_fignums()

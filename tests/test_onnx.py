@@ -146,6 +146,9 @@ def test_what_cannot_be_converted(monkeypatch):
     with pytest.raises(NotFittedError):
         MLPClassifier().to_onnx()
     model, _ = fitted("real", np.float32)
+    for target_opset in (10, "x", 12.5):
+        with pytest.raises(ValueError, match=f"got target_opset={target_opset!r}, expected a whole number, 11 or more"):
+            model.to_onnx(target_opset=target_opset)
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     for call in (model.to_onnx, fastbp.register_onnx_converters):
         with pytest.raises(ImportError, match=r'pip install "fastbp\[export\]"'):

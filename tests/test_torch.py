@@ -12,6 +12,8 @@ from fastbp import MLPClassifier, from_torch
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 torch = pytest.importorskip("torch")
+from torch.nn.utils import prune  # noqa: E402
+
 nn = torch.nn
 
 SETS = sorted(set(NAMES))
@@ -232,6 +234,26 @@ def stack(*modules):
 def test_refusals(module, told, message):
     with pytest.raises(ValueError, match=message):
         from_torch(module, **told)
+
+
+@pytest.mark.parametrize(
+    ("module", "hang", "name"),
+    [
+        (nn.Sequential(stack()), lambda module: prune.l1_unstructured(module[0][1], "weight", 0.5), r"\[0\]\[1\].*L1"),
+        (stack(), lambda module: nn.utils.spectral_norm(module[0]), r"\[0\] has a hook, SpectralNorm"),
+        (stack(nn.ReLU()), lambda module: module[1].register_forward_hook(doubled), r"\[1\] has a hook, doubled"),
+        (stack(), lambda module: module.register_forward_hook(doubled), " has a hook, doubled"),
+    ],
+)  # fmt: skip
+def test_hooks(module, hang, name):
+    from_torch(module)
+    hang(module)
+    with pytest.raises(ValueError, match=f"^module{name}.*prune.remove"):
+        from_torch(module)
+
+
+def doubled(module, inputs, output):
+    return 2 * output
 
 
 class OwnForward(nn.Sequential):

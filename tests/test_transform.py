@@ -102,6 +102,13 @@ def test_features_that_are_not_there(Estimator, model):
             call()
 
 
+def test_a_model_without_hidden_layers_can_be_looked_at(Estimator):
+    linear = Estimator(**{**SMALL, "hidden_layer_sizes": ()}).fit(IRIS, SPECIES)
+    assert {"coefs_", "predict"} <= set(dir(linear))
+    for shown in (linear, make_pipeline(StandardScaler(), linear)):
+        assert "hidden_layer_sizes" in shown._repr_html_()
+
+
 # ---- input gradients
 
 

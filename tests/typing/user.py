@@ -1,12 +1,13 @@
 """A program of a user, for mypy: what it reveals of the public API is what the annotations promise. It is not run."""
 
+from pathlib import Path
 from typing import assert_type
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastbp
-from fastbp import MLPClassifier, MLPRegressor, Predictor, backprop, from_sklearn
+from fastbp import MLPClassifier, MLPRegressor, Predictor, backprop, from_sklearn, inspection
 from fastbp import functional as F
 
 X, y = np.zeros((6, 3)), np.array([0, 1, 0, 1, 0, 1])
@@ -53,6 +54,16 @@ assert_type(F.linear_forward(X, np.ones((2, 3))), NDArray)
 assert_type(F.linear_backward(np.ones((6, 2)), X, np.ones((2, 3))), tuple[NDArray, NDArray, NDArray])
 
 assert_type(from_sklearn(classifier.to_sklearn()), MLPClassifier | MLPRegressor)
+assert_type(fastbp.from_torch(classifier.to_torch(), classes=[0, 1]), MLPClassifier | MLPRegressor)
+classifier.save("model.safetensors")
+assert_type(fastbp.load(Path("model.safetensors"), callbacks=enough), MLPClassifier | MLPRegressor)
+assert_type(classifier.to_c("model.c"), str)
+
+flow = inspection.GradientFlow(X, y)
+assert_type(inspection.GradientFlowDisplay.from_recorder(flow, quantity="dW"), inspection.GradientFlowDisplay)
+assert_type(inspection.NetworkDisplay([[[1.0]]], [[0.0]]).plot(), inspection.NetworkDisplay)
+assert_type(inspection.LossCurveDisplay.from_estimator(regressor), inspection.LossCurveDisplay)
+
 assert_type(fastbp.__version__, str)
 fastbp.show_config()
 
@@ -60,4 +71,7 @@ fastbp.show_config()
 MLPRegressor(n_thread=2)  # type: ignore[call-arg]
 MLPClassifier(max_iter="many")  # type: ignore[arg-type]
 classifier.fit(X)  # type: ignore[call-arg]
+fastbp.load(5)  # type: ignore[arg-type]
+backprop(predictor, X, y)  # type: ignore[arg-type]
+inspection.LossCurveDisplay.from_estimator(flow)  # type: ignore[arg-type]
 predictor.predict(X)  # type: ignore[attr-defined]
