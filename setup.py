@@ -12,7 +12,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # No contraction: only explicit fma, so that one seed gives one result. No errno: a square root is one instruction.
-C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+# Loops begin at a cache line: where they fall by chance, a float64 product takes up to a tenth longer.
+C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-falign-loops=64", "-fvisibility=hidden"]
 
 # What the compiler and the linker need to be told for OpenMP; Apple's clang has the runtime from elsewhere.
 OPENMP = (["-Xpreprocessor", "-fopenmp"], ["-lomp"]) if sys.platform == "darwin" else (["-fopenmp"], ["-fopenmp"])

@@ -1,24 +1,23 @@
 """What it costs that one seed gives one result: a training step here, and where the compiler may do as it likes.
 
-    python -m benchmarks.promise [--rounds N]
+    python -m benchmarks.promise [--pairs N]
 
 The other build is a copy of this checkout, compiled with -ffast-math and -mrecip: operations may be contracted and put
-in another order, a division may be an estimate, and subnormal numbers are zero. Steps are timed on one thread, in
-turn, each time in a new process; the ratio is of medians, and of the quickest rounds. It needs a compiler, and some
-minutes.
+in another order, a division may be an estimate, and subnormal numbers are zero. A process of each build times a few
+steps of one thread, in turn with the other, so that a slow second of the machine hits both; and as one process differs
+from the next by where its memory lies, there are several pairs of them. The cost is the median of all ratios of
+neighbours. It needs a compiler, and some minutes.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 
@@ -29,7 +28,9 @@ from benchmarks.timer import repeats_for
 ROOT = Path(__file__).resolve().parents[1]
 PROMISE, LIBERTY = '"-ffp-contract=off"', '"-ffast-math", "-mrecip"'
 NOT_COPIED = shutil.ignore_patterns("build", ".git", ".*cache*", "*venv*", "__pycache__", "*.so")
-SECONDS = 0.3  # a net and round
+SECONDS = 0.05  # of steps in a turn
+TURNS = 5  # of each of a pair of processes, for a net
+CASES = [(net, dtype) for dtype in (np.float32, np.float64) for net in NETS]
 
 
 def build_at_liberty(folder):
@@ -43,49 +44,62 @@ def build_at_liberty(folder):
     subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=folder, check=True)
 
 
-def steps():
-    """Seconds of a step of each net, by the build in the working directory."""
-    times = {}
-    for dtype in (np.float32, np.float64):
-        for net in NETS:
+def answer_requests():
+    """For each number of a case on a line of stdin: print the processor's seconds of a step, by the build here."""
+    ready = {}
+    for line in sys.stdin:
+        net, dtype = CASES[int(line)]
+        if int(line) not in ready:
             epoch = Fastbp(net, Data(net, dtype), n_threads=1).epoch
-            repeats = repeats_for(epoch, SECONDS)
-            began = perf_counter()
-            for _ in range(repeats):
-                epoch()
-            times[f"{net.label}, {dtype.__name__}"] = (perf_counter() - began) / repeats / net.n_batches
-    return times
+            ready = {int(line): (epoch, repeats_for(epoch, SECONDS))}
+        epoch, repeats = ready[int(line)]
+        began = thread_time()
+        for _ in range(repeats):
+            epoch()
+        print((thread_time() - began) / repeats / net.n_batches, flush=True)
 
 
-def steps_of(folder):
-    command = [sys.executable, "-m", "benchmarks.promise", "--steps"]
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
-    return json.loads(subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+class Build:
+    """A process that times the steps of the build in a folder."""
+
+    def __init__(self, folder):
+        environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
+        command = [sys.executable, "-m", "benchmarks.promise", "--steps"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, cwd=folder, env=environment, text=True, bufsize=1, **pipes)
+
+    def microseconds(self, case):
+        self.process.stdin.write(f"{case}\n")
+        return 1e6 * float(self.process.stdout.readline())
 
 
-def compare(rounds):
+def compare(n_pairs):
     """Print a table: by net, microseconds of a step of each build, and how much longer the promise takes."""
+    times = [[] for _ in CASES]  # (here, at liberty) of each turn
     with tempfile.TemporaryDirectory() as temporary:
-        free = Path(temporary) / "free"
-        build_at_liberty(free)
-        times = {ROOT: defaultdict(list), free: defaultdict(list)}
-        for _ in range(rounds):
-            for folder, of in times.items():
-                for net, seconds in steps_of(folder).items():
-                    of[net].append(1e6 * seconds)
-    print("| net | promised, µs | at liberty, µs | cost by medians | cost by minima |\n|---|---|---|---|---|")
-    for net, promised in times[ROOT].items():
-        a, b = median(promised), median(times[free][net])
-        least = min(promised) / min(times[free][net])
-        print(f"| {net} | {a:.4g} | {b:.4g} | {a / b - 1:+.1%} | {least - 1:+.1%} |")
+        folder = Path(temporary) / "free"
+        build_at_liberty(folder)
+        for _ in range(n_pairs):
+            promised, free = Build(ROOT), Build(folder)
+            for case, of_case in enumerate(times):
+                of_case += [(promised.microseconds(case), free.microseconds(case)) for _ in range(TURNS)]
+            promised.process.communicate()
+            free.process.communicate()
+    print("| net | promised, µs | at liberty, µs | cost |\n|---|---|---|---|")
+    for (net, dtype), pairs in zip(CASES, times, strict=True):
+        a, b = (median(column) for column in zip(*pairs, strict=True))
+        cost = median(a / b for a, b in pairs) - 1
+        print(f"| {net.label}, {dtype.__name__} | {a:.4g} | {b:.4g} | {cost:+.1%} |")
+    for dtype in (np.float32, np.float64):
+        costs = [
+            median(a / b for a, b in pairs) - 1 for case, pairs in zip(CASES, times, strict=True) if case[1] == dtype
+        ]
+        print(f"median over the nets, {dtype.__name__}: {median(costs):+.1%}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", action="store_true", help="print the times of this build alone, as JSON")
+    parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--steps", action="store_true", help="time the steps of this build, as asked on stdin")
     options = parser.parse_args()
-    if options.steps:
-        print(json.dumps(steps()))
-    else:
-        compare(options.rounds)
+    answer_requests() if options.steps else compare(options.pairs)
