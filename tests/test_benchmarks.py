@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.append(str(Path(__file__).parents[1]))  # last, so that an installed fastbp is not shadowed
 
-from benchmarks import peak, timer
+from benchmarks import peak, promise, timer
 from benchmarks.__main__ import main
 from benchmarks.agreement import check_agreement
 from benchmarks.contestants import CONTESTANTS, TASKS, jax_net
@@ -255,3 +255,11 @@ def test_a_load_that_is_the_same_in_all_rounds_is_seen_in_other_measurements(doc
     document["results"].append(idle)
     assert "| a, 1 | 2.00 µs | 50 % |" in tables(document)
     assert "these numbers mean little**: 1 of 2 cases: step: a, 1, float32." in tables(document)
+
+
+@pytest.mark.skipif(not (promise.ROOT / "setup.py").exists(), reason="tested without its sources")
+def test_the_cost_of_the_promise_is_that_of_flags_of_setup_py():
+    assert promise.PROMISE in (promise.ROOT / "setup.py").read_text()
+    build = promise.Build(promise.ROOT)
+    assert build.microseconds(0) > 0
+    build.process.communicate()
