@@ -27,4 +27,4 @@ def test_a_leak_is_seen():
     from soak import run
 
     kept = []
-    assert run.soak("leak", iter([lambda i: kept.append(bytearray(100_000))] * 100), 100)
+    assert run.soak("leak", iter([lambda i: kept.append(b"x" * 3_000_000)] * 100), 100)
