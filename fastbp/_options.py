@@ -125,9 +125,15 @@ def are_valid(model):
         value = getattr(model, name)
         if not any(one.is_satisfied_by(value) for one in alternatives):
             return False
-        if type(value) is int and value > LARGEST:  # of which scikit-learn has no words
-            raise ValueError(f"{name} is an integer of {value.bit_length()} bits, expected at most {LARGEST}.")
     return True
+
+
+def refuse_huge_integers(model):
+    """Those that no float holds, for which scikit-learn has no words; after the first partial_fit it does not look."""
+    for name, _ in _constraints(type(model)):
+        value = getattr(model, name)
+        if type(value) is int and value > LARGEST:
+            raise ValueError(f"{name} is an integer of {value.bit_length()} bits, expected at most {LARGEST}.")
 
 
 def per_layer(name, value, n_layers, layers="hidden layer", constraint=_NOT_NEGATIVE):
@@ -217,6 +223,7 @@ def check_options(model, n_hidden, *, incremental, has_validation, goes_on):
 
     `incremental`: in partial_fit; `has_validation`: X_val is given; `goes_on`: from the weights of an earlier call.
     """
+    refuse_huge_integers(model)
     activations(model, n_hidden)
     alphas(model, n_hidden)
     dropout_rates(model, n_hidden)

@@ -163,6 +163,13 @@ def test_before_fit_there_are_no_weights():
         _ = learn(new({}), 1).coef_
 
 
+@pytest.mark.parametrize("name", ["alpha", "max_time", "tol", "clip_norm"])
+def test_integers_beyond_floats_are_refused_in_each_call(name):
+    model = learn(new({}), 1)
+    with pytest.raises(ValueError, match=f"{name} is an integer of 1329 bits"):
+        learn(model.set_params(**{name: 10**400}), 1)
+
+
 @pytest.mark.parametrize(
     "change",
     [
