@@ -1,5 +1,6 @@
 """Ctrl-C and other signals are served within long work, which leaves the model so far."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -38,11 +39,13 @@ def ticks(raising=None, at=2, every=0.03):
             raise raising
 
     before = signal.signal(signal.SIGALRM, handler)
+    gc.disable()  # what is raised while it calls back is lost
     signal.setitimer(signal.ITIMER_REAL, every, every)
     try:
         yield times
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        gc.enable()
         signal.signal(signal.SIGALRM, before)
 
 
