@@ -86,15 +86,14 @@ def compare(n_pairs):
             promised.process.communicate()
             free.process.communicate()
     print("| net | promised, µs | at liberty, µs | cost |\n|---|---|---|---|")
+    costs = {np.float32: [], np.float64: []}
     for (net, dtype), pairs in zip(CASES, times, strict=True):
         a, b = (median(column) for column in zip(*pairs, strict=True))
         cost = median(a / b for a, b in pairs) - 1
+        costs[dtype].append(cost)
         print(f"| {net.label}, {dtype.__name__} | {a:.4g} | {b:.4g} | {cost:+.1%} |")
-    for dtype in (np.float32, np.float64):
-        costs = [
-            median(a / b for a, b in pairs) - 1 for case, pairs in zip(CASES, times, strict=True) if case[1] == dtype
-        ]
-        print(f"median over the nets, {dtype.__name__}: {median(costs):+.1%}")
+    for dtype, of_nets in costs.items():
+        print(f"median over the nets, {dtype.__name__}: {median(of_nets):+.1%}")
 
 
 if __name__ == "__main__":
