@@ -15,6 +15,7 @@ from conftest import assert_same_bits
 from fastbp import MLPClassifier, MLPRegressor
 from fastbp._engine import Network
 from fastbp._initializers import glorot_uniform
+from fastbp._memory import Arena
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer"),
@@ -79,6 +80,12 @@ def test_handlers_run_within_the_work_and_change_nothing(what, n_threads):
         WORK[what](net)
     assert len(times) >= 2  # all in one go of compiled code, at whose end a single one would run
     assert_same_bits(net.get_parameters()[0], undisturbed.get_parameters()[0])
+
+
+def test_handlers_run_while_memory_is_first_touched():
+    with ticks(every=0.005) as times:
+        Arena(2**23)  # half a gigabyte
+    assert len(times) >= 2
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

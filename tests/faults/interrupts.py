@@ -1,6 +1,6 @@
 """Measures how soon Ctrl-C ends long work: the promise is 200 ms.
 
-    python tests/faults/interrupts.py [seconds before Ctrl-C, default 1.0 1.37 1.71]
+    python tests/faults/interrupts.py [seconds before Ctrl-C, default 0.35 0.6 1.0 1.37 1.71]
 
 For each kind of work prints the greatest latency: on the clock, which counts on a machine that does nothing else, and
 in processor time of the main thread (on several threads this includes waiting for the others). Ends with 1 if one is
@@ -88,7 +88,7 @@ def latency(work, after):
 
 def main():
     warnings.simplefilter("ignore")
-    delays = [float(delay) for delay in sys.argv[1:]] or [1.0, 1.37, 1.71]
+    delays = [float(delay) for delay in sys.argv[1:]] or [0.35, 0.6, 1.0, 1.37, 1.71]
     worst = 0.0
     for name, work in works().items():
         measured = [latency(work, delay) for delay in delays]
