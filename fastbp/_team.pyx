@@ -9,7 +9,7 @@ from cython.parallel cimport parallel, prange, threadid
 from fastbp._answer cimport Answer, is_finite, write_answer
 from fastbp._kernels cimport FB_LINE, fb_dropout
 from fastbp._memory cimport Inputs, Workspace
-from fastbp._openmp cimport omp_barrier, omp_get_wtime
+from fastbp._openmp cimport omp_barrier, omp_get_num_threads, omp_get_wtime
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
 from fastbp._signals cimport Watch, goes_on, raise_what_was_raised, watch_over
@@ -108,50 +108,50 @@ cdef class Team(Phases):
     cdef int run(self, Job *job, Workspace rows, ptrdiff_t first, ptrdiff_t last, int n_threads, int parts) except -1:
         """Some parts of the step (Part) of batches first..last, in one parallel region.
 
-        Beside each phase, thread 0 does what needs one thread. A prange in a parallel block does not wait at its end:
-        the barriers are explicit. LOSS without GRADIENT is for one batch at a time: its sum has no barrier after it.
-        Updates end early, with `job.last` the first batch not done, when their time is over. A signal whose handler
-        raises cuts the batch short: its step is taken by some tiles and not by others. Loops are passed by then, but
-        no barrier, for the threads learn of it one by one.
+        Beside each phase, thread 0 does what needs one thread. The barriers are explicit: no prange, for a barrier of
+        GCC's stands before each that Cython writes. LOSS without GRADIENT is for one batch at a time: its sum has no
+        barrier after it. Updates end early, with `job.last` the first batch not done, when their time is over. A
+        signal whose handler raises cuts the batch short: its step is taken by some tiles and not by others. Loops are
+        passed by then, but no barrier, for the threads learn of it one by one.
         """
-        cdef ptrdiff_t batch, shard, part, tile, n, n_shards, s
+        cdef ptrdiff_t batch, shard, n, n_shards, s, tile, first_tile, end_tile
+        cdef int thread, n_team
         cdef bint stores = self.clip_norm > 0 or not parts & UPDATE
         job.last = last
         with nogil, parallel(num_threads=n_threads):
+            thread = threadid()
+            n_team = omp_get_num_threads()
+            first_tile = self._first_tile(thread, n_team)
+            end_tile = self._first_tile(thread + 1, n_team)
             for batch in range(first, last):
                 if batch == job.last:
                     break
                 n = min(job.batch_size, job.n - batch * job.batch_size)
-                n_shards = self._count_shards(n, n_threads)
-                if threadid() == 0:
+                n_shards = self._count_shards(n, n_team)
+                if thread == 0:
                     self.begin_batch(job, batch, n, parts)
-                for shard in prange(n_shards, schedule="static"):
+                for shard in range(n_shards * thread // n_team, n_shards * (thread + 1) // n_team):
                     s = self._first_row(n, shard, n_shards)
-                    if goes_on(&job.watch, threadid()):
-                        self.phase_1(rows, job, batch, s, self._first_row(n, shard + 1, n_shards) - s, threadid(),
-                                     parts)
-                if parts & GRADIENT and job.X.sparse:
-                    for part in prange(n_threads, schedule="static", chunksize=1):
-                        if goes_on(&job.watch, threadid()):
-                            self.sort_entries(rows, job, batch, n, part, n_threads, parts)
+                    if goes_on(&job.watch, thread):
+                        self.phase_1(rows, job, batch, s, self._first_row(n, shard + 1, n_shards) - s, thread, parts)
+                if parts & GRADIENT and job.X.sparse and goes_on(&job.watch, thread):
+                    self.sort_entries(rows, job, batch, n, thread, n_team, parts)
                 omp_barrier()
-                if threadid() == 0 and parts & LOSS:
+                if thread == 0 and parts & LOSS:
                     self.add_loss(job, rows, n)
                 if parts & GRADIENT and stores:
-                    for part in prange(n_threads, schedule="static", chunksize=1):
-                        for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
-                            if goes_on(&job.watch, threadid()):
-                                self.store_gradient(rows, job, &self.tiles[tile], n, n_threads, parts)
+                    for tile in range(first_tile, end_tile):
+                        if goes_on(&job.watch, thread):
+                            self.store_gradient(rows, job, &self.tiles[tile], n, n_team, parts)
                     omp_barrier()
-                    if threadid() == 0 and parts & UPDATE:
+                    if thread == 0 and parts & UPDATE:
                         self.limit_norm()
                     omp_barrier()
                 if parts & UPDATE:
-                    for part in prange(n_threads, schedule="static", chunksize=1):
-                        for tile in range(self._first_tile(part, n_threads), self._first_tile(part + 1, n_threads)):
-                            if goes_on(&job.watch, threadid()):
-                                self.phase_2(rows, job, &self.tiles[tile], n, n_threads)
-                    if threadid() == 0 and (omp_get_wtime() > job.until or not goes_on(&job.watch, 0)):
+                    for tile in range(first_tile, end_tile):
+                        if goes_on(&job.watch, thread):
+                            self.phase_2(rows, job, &self.tiles[tile], n, n_team)
+                    if thread == 0 and (omp_get_wtime() > job.until or not goes_on(&job.watch, 0)):
                         job.last = batch + 1  # read by all after the next barrier
                     omp_barrier()
         return raise_what_was_raised()

@@ -222,13 +222,12 @@ def thread(folder):
     )
     package = folder / "package"
     copy(package, tool, *ALL_THREADS)
-    build_team(package, tool)
     found = races(tool, package) + tests(tool, package, *OF_THREAD)
     team = package / "fastbp" / "_team.pyx"
     parts = team.read_text().split(BARRIER)
     for i in range(1, len(parts)):
         team.write_text(BARRIER.join(parts[:i]) + "pass\n" + BARRIER.join(parts[i:]))
-        build_team(package, tool)
+        build(package, tool)
         if not any("data race" in text for text in races(tool, package, "clipped")):
             found.append(
                 f"no race was seen without barrier {i} of {len(parts) - 1}: the tool is blind, or it is needless"
@@ -240,17 +239,6 @@ def races(tool, folder, *names):
     """What the tool found in the fits of these nets."""
     status = tool.run(folder, "-c", FITS, *names)
     return tool.findings() + ([f"the fits ended with {status}"] if status else [])
-
-
-def build_team(folder, tool):
-    """Compile, with no barriers but the engine's: clang adds its own where a loop's private variables come and go."""
-    build(folder, tool)
-    source = folder / "fastbp" / "_team.c"
-    text, count = re.subn(r"firstprivate\((\w+)\) lastprivate\(\1\)", r"private(\1)", source.read_text())
-    if not count:
-        raise ValueError("Cython has no firstprivate and lastprivate in _team.c any more: build_team is not needed.")
-    source.write_text(text)
-    build(folder, tool)
 
 
 PARTS = {"core": core, "address": address, "valgrind": valgrind, "thread": thread}
