@@ -33,15 +33,22 @@ FB_INLINE void store_updated(vec updated, real *W, real *square)
     v_store(square, v_fma(updated, updated, v_load(square)));
 }
 
+/* x[i..], while what lies `count` further is asked for: the next block of the panel, from where large weights are kept. */
+FB_INLINE vec load_ahead(const real *x, ptrdiff_t i, ptrdiff_t count)
+{
+    FB_PREFETCH(x + i + count);
+    return v_load(x + i);
+}
+
 /* Velocity v (in m): v = momentum v - eta g; W += v, or with Nesterov W += momentum v - eta g. */
 FB_INLINE void step_sgd(int extras, real *W, const real *dW, real *m, ptrdiff_t count, const fb_step *step,
                         real *squares)
 {
     const vec eta = v_set((real)step->learning_rate), momentum = v_set((real)step->momentum);
     for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec w = v_load(W + i);
+        const vec w = load_ahead(W, i, count);
         const vec change = v_mul(eta, penalised(step, extras, w, v_load(dW + i)));
-        const vec velocity = without_subnormal(v_sub(v_mul(momentum, v_load(m + i)), change));
+        const vec velocity = without_subnormal(v_sub(v_mul(momentum, load_ahead(m, i, count)), change));
         const vec move = step->nesterov ? v_sub(v_mul(momentum, velocity), change) : velocity;
         v_store(m + i, velocity);
         store_updated(v_add(w, extras ? v_fnma(v_set((real)step->decay), w, move) : move), W + i, squares + i % PANEL);
@@ -56,10 +63,10 @@ FB_INLINE void step_adam(int extras, real *W, const real *dW, real *m, real *v, 
     const vec beta_1 = v_set((real)step->beta_1), rest_1 = v_set((real)(1 - step->beta_1));
     const vec beta_2 = v_set((real)step->beta_2), rest_2 = v_set((real)(1 - step->beta_2));
     for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec w = v_load(W + i);
+        const vec w = load_ahead(W, i, count);
         const vec g = penalised(step, extras, w, v_load(dW + i));
-        const vec m_new = without_subnormal(v_fma(beta_1, v_load(m + i), v_mul(rest_1, g)));
-        const vec v_new = without_subnormal(v_fma(beta_2, v_load(v + i), v_mul(rest_2, v_mul(g, g))));
+        const vec m_new = without_subnormal(v_fma(beta_1, load_ahead(m, i, count), v_mul(rest_1, g)));
+        const vec v_new = without_subnormal(v_fma(beta_2, load_ahead(v, i, count), v_mul(rest_2, v_mul(g, g))));
         const vec move = v_div(v_mul(eta, m_new), v_add(v_sqrt(v_new), epsilon));
         v_store(m + i, m_new);
         v_store(v + i, v_new);
@@ -74,9 +81,9 @@ FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdif
     const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
     const vec rho = v_set((real)step->rho), rest = v_set((real)(1 - step->rho));
     for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec w = v_load(W + i);
+        const vec w = load_ahead(W, i, count);
         const vec g = penalised(step, extras, w, v_load(dW + i));
-        const vec v_new = without_subnormal(v_fma(rho, v_load(v + i), v_mul(rest, v_mul(g, g))));
+        const vec v_new = without_subnormal(v_fma(rho, load_ahead(v, i, count), v_mul(rest, v_mul(g, g))));
         v_store(v + i, v_new);
         const vec move = v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon));
         store_updated(v_sub(w, with_decay(step, extras, w, move)), W + i, squares + i % PANEL);
@@ -92,11 +99,11 @@ FB_INLINE void step_schedule_free(real *W, const real *dW, real *z, real *v, rea
     const vec rest_1 = v_set((real)(1 - step->beta_1)), share = v_set((real)step->average);
     const vec beta_2 = v_set((real)step->beta_2), rest_2 = v_set((real)(1 - step->beta_2));
     for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec y = v_load(W + i), x_old = v_load(x + i);
+        const vec y = load_ahead(W, i, count), x_old = load_ahead(x, i, count);
         const vec g = penalised(step, 1, y, v_load(dW + i));
-        const vec v_new = without_subnormal(v_fma(beta_2, v_load(v + i), v_mul(rest_2, v_mul(g, g))));
+        const vec v_new = without_subnormal(v_fma(beta_2, load_ahead(v, i, count), v_mul(rest_2, v_mul(g, g))));
         const vec move = with_decay(step, 1, y, v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon)));
-        const vec z_new = v_sub(v_load(z + i), move);
+        const vec z_new = v_sub(load_ahead(z, i, count), move);
         const vec x_new = v_fma(share, v_sub(z_new, x_old), x_old);
         v_store(v + i, v_new);
         v_store(z + i, z_new);
