@@ -24,9 +24,19 @@ cdef extern from *:
         }
     #endif
     }
+    static inline ptrdiff_t omp_take(ptrdiff_t *next) /* *next, which no other thread takes */
+    {
+        ptrdiff_t taken;
+    #ifdef _OPENMP
+    #pragma omp atomic capture
+    #endif
+        taken = (*next)++;
+        return taken;
+    }
     """
     int fb_has_openmp
     int omp_get_max_threads() noexcept nogil
     int omp_get_num_threads() noexcept nogil
     double omp_get_wtime() noexcept nogil
     void omp_barrier() noexcept nogil
+    ptrdiff_t omp_take(ptrdiff_t *next) noexcept nogil

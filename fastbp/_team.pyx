@@ -4,12 +4,12 @@ Two barriers a step, no reduction, nothing allocated. Only what needs the whole 
 has a third and a fourth.
 """
 
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport parallel, threadid
 
 from fastbp._answer cimport Answer, is_finite, write_answer
 from fastbp._kernels cimport FB_LINE, fb_dropout
 from fastbp._memory cimport Inputs, Workspace
-from fastbp._openmp cimport omp_barrier, omp_get_num_threads, omp_get_wtime
+from fastbp._openmp cimport omp_barrier, omp_get_num_threads, omp_get_wtime, omp_take
 from fastbp._parameters cimport Tile
 from fastbp._phases cimport GRADIENT, LOSS, UPDATE, Job, Phases
 from fastbp._signals cimport Watch, goes_on, raise_what_was_raised, watch_over
@@ -159,7 +159,8 @@ cdef class Team(Phases):
     cdef int predict_rows(self, Workspace rows, const Inputs *X, ptrdiff_t n, ptrdiff_t block, int n_threads,
                           Answer *answer) except -1:
         """What is asked of n rows of X, each thread `block` of them at a time in its part of `rows`."""
-        cdef ptrdiff_t i, n_blocks = (n + block - 1) // block
+        cdef ptrdiff_t i, n_blocks = (n + block - 1) // block, next_block = 0
+        cdef int thread
         cdef double flops = self.flops(n, False, X.density)
         cdef Watch watch
         if self.is_brief(flops):
@@ -168,10 +169,12 @@ cdef class Team(Phases):
             return 0
         watch_over(&watch, flops > MAY_BE_LONG)
         with nogil, parallel(num_threads=n_threads):
-            for i in prange(n_blocks, schedule="dynamic"):
-                if goes_on(&watch, threadid()):
-                    self._predict_block(rows, X, i * block, min(block, n - i * block), threadid() * block * FB_LINE,
-                                        threadid(), answer)
+            thread = threadid()
+            i = omp_take(&next_block)  # whoever is free: a thread may still have to wake
+            while i < n_blocks and goes_on(&watch, thread):
+                self._predict_block(rows, X, i * block, min(block, n - i * block), thread * block * FB_LINE, thread,
+                                    answer)
+                i = omp_take(&next_block)
         return raise_what_was_raised()
 
     cdef void _predict_block(self, Workspace rows, const Inputs *X, ptrdiff_t first, ptrdiff_t n, ptrdiff_t at,
