@@ -33,7 +33,7 @@ FB_INLINE void store_updated(vec updated, real *W, real *square)
     v_store(square, v_fma(updated, updated, v_load(square)));
 }
 
-/* x[i..], while what lies `count` further is asked for: the next block of the panel, from where large weights are kept. */
+/* x[i..], while the line `count` further on is asked for, of the panel's next block: large weights lie beyond L2. */
 FB_INLINE vec load_ahead(const real *x, ptrdiff_t i, ptrdiff_t count)
 {
     FB_PREFETCH(x + i + count);
