@@ -31,6 +31,11 @@ def commit():
         return None
 
 
+def without_folders(text):
+    """Files by their names alone: where they lie is the machine's own matter."""
+    return re.sub(r"(/[^/,()]+)+/", "", text)
+
+
 def describe(command, n_threads, seconds):
     """The head of a document."""
     libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
@@ -41,7 +46,8 @@ def describe(command, n_threads, seconds):
         "commit": commit(),
         "n_threads": n_threads,
         "seconds_per_contestant": seconds,
-        "machine": _config() | {"kernel": platform.release(), "BLAS of NumPy and SciPy": ", ".join(sorted(blas))},
+        "machine": {name: without_folders(value) for name, value in _config().items()}
+        | {"kernel": platform.release(), "BLAS of NumPy and SciPy": ", ".join(sorted(blas))},
         "versions": {name: package_version(name) for name in PACKAGES},
         "contestants": {name: cls.what for name, cls in CONTESTANTS.items()},
     }

@@ -18,6 +18,7 @@ from benchmarks.__main__ import main
 from benchmarks.agreement import check_agreement
 from benchmarks.contestants import CONTESTANTS, TASKS, jax_net
 from benchmarks.contestants.numpy_net import NumPy
+from benchmarks.machine import without_folders
 from benchmarks.nets import NETS, Data, Net
 from benchmarks.parts import TITLES, by_net, estimators
 from benchmarks.peak import PEAK
@@ -263,3 +264,9 @@ def test_the_cost_of_the_promise_is_that_of_flags_of_setup_py():
     build = promise.Build(promise.ROOT)
     assert build.microseconds(0) > 0
     build.process.communicate()
+
+
+def test_a_document_names_no_folders():
+    files = "yes (/home/me/venv/lib/libgomp-1.so.1.0.0, /usr/lib/x86_64-linux-gnu/libgomp.so.1)"
+    assert without_folders(files) == "yes (libgomp-1.so.1.0.0, libgomp.so.1)"
+    assert without_folders("3 of 4 s, avx2/baseline, 1 / 2") == "3 of 4 s, avx2/baseline, 1 / 2"
