@@ -194,22 +194,24 @@ cdef class Phases(Optimizer):
         cdef char[(MAX_TILE_PANELS * 16 + 2) * 64] block  # at most 16 lines of 64 bytes a panel, one line of biases
         cdef char *db = <char *> ((<size_t> &block[0] + FB_LINE - 1) // FB_LINE * FB_LINE)
         cdef char *dW = db + FB_LINE
-        cdef ptrdiff_t dW_ld = self.n_panel, l = tile.l, p, at
+        cdef ptrdiff_t dW_ld = self.n_panel, l = tile.l, p, at, ld = self.W_ld(l), step = self.block_step(l)
+        cdef bint by_inputs = self.by_inputs(l)
+        cdef char *W = self.weights(l)
         cdef double squares
         if self.clip_norm > 0:
-            dW, dW_ld = self.dW[l] + tile.offset, self.W_ld(l)
+            dW, dW_ld = self.dW[l] + tile.offset, ld
         else:
             self._tile_gradient(rows, job, tile, n, n_threads, dW, dW_ld)  # BP4
         for p in range(tile.n_panels):
-            at = tile.offset + p * self.W_ld(l) * FB_LINE
+            at = tile.offset + p * ld * FB_LINE
             squares = self.k.update(
-                self.weights(l) + at, dW + p * dW_ld * FB_LINE, self.m[l] + at, self.v[l] + at,
+                W + at, dW + p * dW_ld * FB_LINE, self.m[l] + at, self.v[l] + at,
                 self.average[l] + at if self.averages else NULL, tile.n_rows, &self.steps[l])  # U
-            if self.by_inputs(l):
-                squares = self.k.squares(self.weights(l) + at, tile.n_rows, True)
+            if by_inputs:
+                squares = self.k.squares(W + at, tile.n_rows, True)
             else:
                 self.k.mirror(&self.layer[l], tile.j, tile.k + p * self.n_panel)
-            self.squares[tile.block + p * self.block_step(l)] = squares
+            self.squares[tile.block + p * step] = squares
         for p in range(self._lines_of_biases(tile)):
             at = (tile.j // self.n_panel + p) * FB_LINE
             if self.clip_norm > 0:

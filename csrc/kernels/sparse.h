@@ -18,7 +18,7 @@ FB_INLINE real value_at(const fb_csr *X, int64_t i, const fb_dropout *drop, uint
 }
 
 /* Nonzeros of a row that are read at once, and panels of outputs that pass by them at once. */
-enum { NONZEROS = 128, PANELS_AT_ONCE = 4 };
+enum { NONZEROS = 128, PANELS_AT_ONCE = 4, NONZEROS_AHEAD = 32 };
 
 /* z[p][.] += sum_i x[i] Wt[p][column[i]][.] for `panels` panels of outputs. */
 FB_INLINE void chain_sparse(int panels, const real *x, const int64_t *column, ptrdiff_t count, const real *Wt,
@@ -29,6 +29,8 @@ FB_INLINE void chain_sparse(int panels, const real *x, const int64_t *column, pt
     for (ptrdiff_t i = 0; i < count; i++) {
         const vec x_i = v_set(x[i]);
         const real *line = Wt + column[i] * PANEL;
+        if (i + NONZEROS_AHEAD < count)
+            FB_UNROLL (int p = 0; p < panels; p++) FB_PREFETCH(Wt + column[i + NONZEROS_AHEAD] * PANEL + p * Wt_panel);
         FB_UNROLL (int v = 0; v < panels * VECS; v++)
             acc[v] = v_fma(x_i, v_load(line + v / VECS * Wt_panel + v % VECS * LANES), acc[v]);
     }
@@ -50,6 +52,8 @@ static void forward_sparse_row(const fb_layer *layer, const fb_csr *X, int64_t r
         for (int64_t e = 0; e < count; e++) {
             column[e] = column_at(X, i + e);
             x[e] = value_at(X, i + e, drop, key, column[e]);
+            for (ptrdiff_t j = 0; e < NONZEROS_AHEAD && j < n_panels; j++)
+                FB_PREFETCH((const real *)layer->Wt + j * Wt_panel + column[e] * PANEL);
         }
         for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
             const real *Wt = (const real *)layer->Wt + j * Wt_panel;

@@ -2,7 +2,7 @@
 
 /* Moments below the normal range are zeroed: subnormal arithmetic is slow, and a flush-to-zero mode differs between
  * processors. */
-FB_INLINE vec without_subnormal(vec x) { return v_select(v_less(v_abs(x), v_set(SMALLEST_NORMAL)), v_set(0), x); }
+FB_INLINE vec without_subnormal(vec x) { return v_unless(v_less(v_abs(x), v_set(SMALLEST_NORMAL)), x); }
 
 /* The sum of a line's elements, in order. */
 static double sum_line(const real *line)
@@ -26,90 +26,89 @@ FB_INLINE vec with_decay(const fb_step *step, int decays, vec w, vec move)
     return decays ? v_fma(v_set((real)step->decay), w, move) : move;
 }
 
-/* Stores the new W, and its square where update() sums them. */
-FB_INLINE void store_updated(vec updated, real *W, real *square)
+/* The second moment of the gradient: v = beta v + (1 - beta) g^2. */
+FB_INLINE vec second_moment(double beta, vec g, real *v)
 {
-    v_store(W, updated);
-    v_store(square, v_fma(updated, updated, v_load(square)));
+    const vec rest = v_set((real)(1 - beta));
+    const vec v_new = without_subnormal(v_fma(v_set((real)beta), v_load(v), v_mul(rest, v_mul(g, g))));
+    v_store(v, v_new);
+    return v_new;
 }
 
-/* x[i..], while the line `count` further on is asked for, of the panel's next block: large weights lie beyond L2. */
-FB_INLINE vec load_ahead(const real *x, ptrdiff_t i, ptrdiff_t count)
+/* eta x / (sqrt(v) + eps) */
+FB_INLINE vec adapted(const fb_step *step, vec x, vec v)
 {
-    FB_PREFETCH(x + i + count);
-    return v_load(x + i);
+    return v_div(v_mul(v_set((real)step->learning_rate), x), v_add(v_sqrt(v), v_set((real)step->epsilon)));
 }
+
+/* The optimizers' equations for one vector: the new W from W = w and g; the state, beside W, is changed in place. */
 
 /* Velocity v (in m): v = momentum v - eta g; W += v, or with Nesterov W += momentum v - eta g. */
-FB_INLINE void step_sgd(int extras, real *W, const real *dW, real *m, ptrdiff_t count, const fb_step *step,
-                        real *squares)
+FB_INLINE vec step_sgd(const fb_step *step, int extras, vec w, vec g, real *m)
 {
-    const vec eta = v_set((real)step->learning_rate), momentum = v_set((real)step->momentum);
-    for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec w = load_ahead(W, i, count);
-        const vec change = v_mul(eta, penalised(step, extras, w, v_load(dW + i)));
-        const vec velocity = without_subnormal(v_sub(v_mul(momentum, load_ahead(m, i, count)), change));
-        const vec move = step->nesterov ? v_sub(v_mul(momentum, velocity), change) : velocity;
-        v_store(m + i, velocity);
-        store_updated(v_add(w, extras ? v_fnma(v_set((real)step->decay), w, move) : move), W + i, squares + i % PANEL);
-    }
+    const vec momentum = v_set((real)step->momentum), change = v_mul(v_set((real)step->learning_rate), g);
+    const vec velocity = without_subnormal(v_sub(v_mul(momentum, v_load(m)), change));
+    const vec move = step->nesterov ? v_sub(v_mul(momentum, velocity), change) : velocity;
+    v_store(m, velocity);
+    return v_add(w, extras ? v_fnma(v_set((real)step->decay), w, move) : move);
 }
 
 /* Kingma and Ba (2015), with the bias correction in eta: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, W -= eta m / (sqrt(v) + eps). */
-FB_INLINE void step_adam(int extras, real *W, const real *dW, real *m, real *v, ptrdiff_t count, const fb_step *step,
-                         real *squares)
+FB_INLINE vec step_adam(const fb_step *step, int extras, vec w, vec g, real *m, real *v)
 {
-    const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
     const vec beta_1 = v_set((real)step->beta_1), rest_1 = v_set((real)(1 - step->beta_1));
-    const vec beta_2 = v_set((real)step->beta_2), rest_2 = v_set((real)(1 - step->beta_2));
-    for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec w = load_ahead(W, i, count);
-        const vec g = penalised(step, extras, w, v_load(dW + i));
-        const vec m_new = without_subnormal(v_fma(beta_1, load_ahead(m, i, count), v_mul(rest_1, g)));
-        const vec v_new = without_subnormal(v_fma(beta_2, load_ahead(v, i, count), v_mul(rest_2, v_mul(g, g))));
-        const vec move = v_div(v_mul(eta, m_new), v_add(v_sqrt(v_new), epsilon));
-        v_store(m + i, m_new);
-        v_store(v + i, v_new);
-        store_updated(v_sub(w, with_decay(step, extras, w, move)), W + i, squares + i % PANEL);
-    }
+    const vec m_new = without_subnormal(v_fma(beta_1, v_load(m), v_mul(rest_1, g)));
+    v_store(m, m_new);
+    return v_sub(w, with_decay(step, extras, w, adapted(step, m_new, second_moment(step->beta_2, g, v))));
 }
 
 /* Tieleman and Hinton, lecture 6.5 (2012): v = rho v + (1-rho) g^2, W -= eta g / (sqrt(v) + eps). */
-FB_INLINE void step_rmsprop(int extras, real *W, const real *dW, real *v, ptrdiff_t count, const fb_step *step,
-                            real *squares)
+FB_INLINE vec step_rmsprop(const fb_step *step, int extras, vec w, vec g, real *v)
 {
-    const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
-    const vec rho = v_set((real)step->rho), rest = v_set((real)(1 - step->rho));
-    for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec w = load_ahead(W, i, count);
-        const vec g = penalised(step, extras, w, v_load(dW + i));
-        const vec v_new = without_subnormal(v_fma(rho, load_ahead(v, i, count), v_mul(rest, v_mul(g, g))));
-        v_store(v + i, v_new);
-        const vec move = v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon));
-        store_updated(v_sub(w, with_decay(step, extras, w, move)), W + i, squares + i % PANEL);
-    }
+    return v_sub(w, with_decay(step, extras, w, adapted(step, g, second_moment(step->rho, g, v))));
 }
 
 /* Schedule-free AdamW (Defazio and others, 2024): g is taken at W = y = (1-b1) z + b1 x; v as Adam's; z (in m) takes the step,
  * z -= eta g / (sqrt(v) + eps) + decay y, and x (the average) follows it, x += share (z - x). */
-FB_INLINE void step_schedule_free(real *W, const real *dW, real *z, real *v, real *x, ptrdiff_t count,
-                                  const fb_step *step, real *squares)
+FB_INLINE vec step_schedule_free(const fb_step *step, vec y, vec g, real *z, real *v, real *x)
 {
-    const vec eta = v_set((real)step->learning_rate), epsilon = v_set((real)step->epsilon);
-    const vec rest_1 = v_set((real)(1 - step->beta_1)), share = v_set((real)step->average);
-    const vec beta_2 = v_set((real)step->beta_2), rest_2 = v_set((real)(1 - step->beta_2));
-    for (ptrdiff_t i = 0; i < count; i += LANES) {
-        const vec y = load_ahead(W, i, count), x_old = load_ahead(x, i, count);
-        const vec g = penalised(step, 1, y, v_load(dW + i));
-        const vec v_new = without_subnormal(v_fma(beta_2, load_ahead(v, i, count), v_mul(rest_2, v_mul(g, g))));
-        const vec move = with_decay(step, 1, y, v_div(v_mul(eta, g), v_add(v_sqrt(v_new), epsilon)));
-        const vec z_new = v_sub(load_ahead(z, i, count), move);
-        const vec x_new = v_fma(share, v_sub(z_new, x_old), x_old);
-        v_store(v + i, v_new);
-        v_store(z + i, z_new);
-        v_store(x + i, x_new);
-        store_updated(v_fma(rest_1, v_sub(z_new, x_new), x_new), W + i, squares + i % PANEL);
+    const vec x_old = v_load(x);
+    const vec move = with_decay(step, 1, y, adapted(step, g, second_moment(step->beta_2, g, v)));
+    const vec z_new = v_sub(v_load(z), move);
+    const vec x_new = v_fma(v_set((real)step->average), v_sub(z_new, x_old), x_old);
+    v_store(z, z_new);
+    v_store(x, x_new);
+    return v_fma(v_set((real)(1 - step->beta_1)), v_sub(z_new, x_new), x_new);
+}
+
+/* One optimizer on n_lines lines; the sum of squares of the new W. Of each line it asks for the one n_lines further on, in
+ * the panel's next block: large weights lie beyond L2. */
+FB_INLINE double update_by(fb_solver solver, int extras, real *W, const real *dW, real *m, real *v, real *x,
+                           ptrdiff_t n_lines, const fb_step *given)
+{
+    const fb_step step = *given; /* a copy, which no store can change: its constants stay in registers */
+    const ptrdiff_t count = n_lines * PANEL;
+    vec squares[VECS];
+    real sums[PANEL];
+    for (int i = 0; i < VECS; i++) squares[i] = v_set(0);
+    for (ptrdiff_t line = 0; line < count; line += PANEL) {
+        FB_PREFETCH(W + line + count);
+        if (solver != FB_RMSPROP) FB_PREFETCH(m + line + count);
+        if (solver != FB_SGD) FB_PREFETCH(v + line + count);
+        if (solver == FB_SCHEDULE_FREE) FB_PREFETCH(x + line + count);
+        for (int j = 0; j < VECS; j++) {
+            const ptrdiff_t i = line + j * LANES;
+            const vec w = v_load(W + i), g = penalised(&step, extras, w, v_load(dW + i));
+            const vec w_new = solver == FB_SGD       ? step_sgd(&step, extras, w, g, m + i)
+                              : solver == FB_ADAM    ? step_adam(&step, extras, w, g, m + i, v + i)
+                              : solver == FB_RMSPROP ? step_rmsprop(&step, extras, w, g, v + i)
+                                                     : step_schedule_free(&step, w, g, m + i, v + i, x + i);
+            v_store(W + i, w_new);
+            squares[j] = v_fma(w_new, w_new, squares[j]);
+        }
     }
+    for (int j = 0; j < VECS; j++) v_store(sums + j * LANES, squares[j]);
+    return sum_line(sums);
 }
 
 /* The exponential moving average of W: average += share (W - average). */
@@ -124,25 +123,25 @@ static void follow(real *average, const real *W, ptrdiff_t count, const fb_step 
 
 static double update(real *W, const real *dW, real *m, real *v, real *average, ptrdiff_t n_lines, const fb_step *step)
 {
-    const ptrdiff_t count = n_lines * PANEL;
+#define BY(solver, extras) update_by(solver, extras, W, dW, m, v, average, n_lines, step)
     const int extras = step->clip > 0 || step->decay > 0;
-    real squares[PANEL] = {0};
+    double squares = 0;
     switch (step->solver) {
     case FB_SGD:
-        extras ? step_sgd(1, W, dW, m, count, step, squares) : step_sgd(0, W, dW, m, count, step, squares);
+        squares = extras ? BY(FB_SGD, 1) : BY(FB_SGD, 0);
         break;
     case FB_ADAM:
-        extras ? step_adam(1, W, dW, m, v, count, step, squares) : step_adam(0, W, dW, m, v, count, step, squares);
+        squares = extras ? BY(FB_ADAM, 1) : BY(FB_ADAM, 0);
         break;
     case FB_RMSPROP:
-        extras ? step_rmsprop(1, W, dW, v, count, step, squares) : step_rmsprop(0, W, dW, v, count, step, squares);
+        squares = extras ? BY(FB_RMSPROP, 1) : BY(FB_RMSPROP, 0);
         break;
     case FB_SCHEDULE_FREE:
-        step_schedule_free(W, dW, m, v, average, count, step, squares);
-        break;
+        return BY(FB_SCHEDULE_FREE, 1);
     }
-    if (average && step->solver != FB_SCHEDULE_FREE) follow(average, W, count, step);
-    return sum_line(squares);
+#undef BY
+    if (average) follow(average, W, n_lines * PANEL, step);
+    return squares;
 }
 
 /* The sum of g^2, as it is before any limit, for the norm of the gradient: in double, for a gradient that must be clipped

@@ -26,6 +26,7 @@ static const int TILE_ROWS[] = {0, 6, 1, 1, 1};
 FB_INLINE mask v_less(vec a, vec b) { return V(cmp)(a, b, _CMP_LT_OQ); }
 FB_INLINE mask v_equal(vec a, vec b) { return V(cmp)(a, b, _CMP_EQ_OQ); }
 FB_INLINE vec v_select(mask m, vec a, vec b) { return V(blendv)(b, a, m); }
+FB_INLINE vec v_unless(mask m, vec a) { return V(andnot)(m, a); }
 
 #if FB_REAL == 32
 FB_INLINE vec v_zip_low_pairs(vec a, vec b) { return FROM_INT(_mm256_unpacklo_epi64(TO_INT(a), TO_INT(b))); }

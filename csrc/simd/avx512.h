@@ -34,6 +34,7 @@ static const int TILE_ROWS[] = {0, 14, 12, 8, 6};
 FB_INLINE mask v_less(vec a, vec b) { return V_MASK(cmp)(a, b, _CMP_LT_OQ); }
 FB_INLINE mask v_equal(vec a, vec b) { return V_MASK(cmp)(a, b, _CMP_EQ_OQ); }
 FB_INLINE vec v_select(mask m, vec a, vec b) { return V(mask_blend)(m, b, a); }
+FB_INLINE vec v_unless(mask m, vec a) { return v_select(m, v_set(0), a); }
 
 #if FB_REAL == 32
 FB_INLINE vec v_zip_low_pairs(vec a, vec b) { return FROM_INT(_mm512_unpacklo_epi64(TO_INT(a), TO_INT(b))); }

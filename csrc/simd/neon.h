@@ -47,6 +47,7 @@ FB_INLINE vec v_select(mask m, vec a, vec b)
     FB_UNSEEN(m, "+w");
     return V(vbsl)(m, a, b);
 }
+FB_INLINE vec v_unless(mask m, vec a) { return v_select(m, v_set(0), a); }
 /* Not FMIN and FMAX, which differ from x86 in NaN and signed zero. */
 FB_INLINE vec v_min(vec a, vec b) { return v_select(v_less(a, b), a, b); }
 FB_INLINE vec v_max(vec a, vec b) { return v_select(v_less(b, a), a, b); }

@@ -43,6 +43,7 @@ FB_INLINE vec v_select(mask m, vec a, vec b)
     FB_UNSEEN(m, "+r");
     return m ? a : b;
 }
+FB_INLINE vec v_unless(mask m, vec a) { return v_select(m, v_set(0), a); }
 FB_INLINE vec v_min(vec a, vec b) { return v_select(v_less(a, b), a, b); }
 FB_INLINE vec v_max(vec a, vec b) { return v_select(v_less(b, a), a, b); }
 FB_INLINE vec v_and(vec a, vec b) { return v_set_bits(to_bits(a) & to_bits(b)); }
