@@ -3,6 +3,7 @@
 from functools import cached_property
 
 import numpy as np
+from scipy.sparse import issparse
 
 from benchmarks.contestants.base import Contestant
 from benchmarks.nets import LEARNING_RATE
@@ -16,7 +17,8 @@ class Fastbp(Contestant):
 
         loss = "binary_log_loss" if net.output == "logistic" else "log_loss"
         hidden = [net.activation] * (len(net.sizes) - 2)
-        self.network = Network(net.sizes, hidden, net.output, loss, data.X.dtype.type, n_threads=self.n_threads)
+        settings = dict(n_threads=self.n_threads, by_inputs=issparse(data.X))
+        self.network = Network(net.sizes, hidden, net.output, loss, data.X.dtype.type, **settings)
         self.network.set_parameters(data.coefs, data.intercepts)
         self.network.set_optimizer("adam")
         self.y = data.targets if net.output == "logistic" else data.classes[:, np.newaxis].astype(data.X.dtype)
