@@ -17,7 +17,7 @@ static void delta_previous(const fb_layer *layer, fb_activation f_prev, const re
                                .C_panel = ld * PANEL,
                                .rows = n,
                                .far = far};
-            multiply_by_rows(&p, panels, j, j_end);
+            multiply_by_rows(&p, vectors_of(panels, layer->n_in - k * PANEL), j, j_end);
             for (ptrdiff_t i = k; i < k + panels && j_end == K; i++)
                 derive(f_prev, kept + i * ld * PANEL, delta_prev + i * ld * PANEL, n * PANEL);
         }

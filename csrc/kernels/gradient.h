@@ -12,7 +12,7 @@ static void gradient(const real *delta, const real *a_prev, ptrdiff_t n, ptrdiff
                            .C = dW + k * dW_ld * PANEL,
                            .C_panel = dW_ld * PANEL,
                            .rows = n_rows};
-        multiply_by_columns(&p, panels, n);
+        multiply_by_columns(&p, vectors_of(panels, n_columns - k * PANEL), n);
     }
     /* The padding of a_prev is anything: that of dW must be zero, so that U leaves that of W zero. */
     real *last = dW + (n_panels - 1) * dW_ld * PANEL;

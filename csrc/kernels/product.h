@@ -1,7 +1,7 @@
 /* The register-blocked product behind F, BP2 and BP4: C = start + A B, each element one chain of fma, k ascending.
  *
  * A is read one element at a time and broadcast, B and C in vectors along a panel. The tile is written once;
- * TILES(X) of the instruction set lists the shapes (rows x panels) that the compiler makes of it. */
+ * TILES(X) of the instruction set lists the shapes (rows x vectors) that the compiler makes of it. */
 typedef struct {
     const real *A; /* element (r, k) */
     ptrdiff_t A_ld;
@@ -34,23 +34,28 @@ FB_INLINE ptrdiff_t next_part(ptrdiff_t remaining, ptrdiff_t most)
     return (remaining + parts - 1) / parts;
 }
 
+/* The vectors of `panels` panels, `columns` in all from the first of them on; of one that is half padding, half as many. */
+FB_INLINE ptrdiff_t vectors_of(ptrdiff_t panels, ptrdiff_t columns)
+{
+    return VECS > 1 && columns <= PANEL / 2 ? VECS / 2 : panels * VECS;
+}
+
 /* acc[r][.] += A[r row_step + k k_step] B[k][.] for k < K */
-FB_INLINE void chain(int rows, int panels, vec acc[][ROW_PANELS * VECS], const real *A, ptrdiff_t row_step,
+FB_INLINE void chain(int rows, int vecs, vec acc[][ROW_PANELS * VECS], const real *A, ptrdiff_t row_step,
                      ptrdiff_t k_step, const real *B, ptrdiff_t B_panel, ptrdiff_t K)
 {
     for (ptrdiff_t k = 0; k < K; k++) {
         vec line[ROW_PANELS * VECS];
-        FB_UNROLL (int v = 0; v < panels * VECS; v++)
-            line[v] = v_load(B + v / VECS * B_panel + k * PANEL + v % VECS * LANES);
+        FB_UNROLL (int v = 0; v < vecs; v++) line[v] = v_load(B + v / VECS * B_panel + k * PANEL + v % VECS * LANES);
         FB_UNROLL (int r = 0; r < rows; r++) {
             const vec x = v_set(A[r * row_step + k * k_step]);
-            FB_UNROLL (int v = 0; v < panels * VECS; v++) acc[r][v] = v_fma(x, line[v], acc[r][v]);
+            FB_UNROLL (int v = 0; v < vecs; v++) acc[r][v] = v_fma(x, line[v], acc[r][v]);
         }
     }
 }
 
 /* Rows r0.. and lines k0..k1 of the product. by_rows: A lies in panels along k (F, BP2); else along r (BP4). */
-FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff_t r0, ptrdiff_t k0, ptrdiff_t k1)
+FB_INLINE void tile(int by_rows, int rows, int vecs, const product *p, ptrdiff_t r0, ptrdiff_t k0, ptrdiff_t k1)
 {
     vec acc[MAX_ROWS][ROW_PANELS * VECS];
     const int first = k0 == 0;
@@ -59,26 +64,26 @@ FB_INLINE void tile(int by_rows, int rows, int panels, const product *p, ptrdiff
     real *C = p->C + r0 * PANEL;
 
     FB_UNROLL (int r = 0; r < rows; r++)
-        FB_UNROLL (int v = 0; v < panels * VECS; v++)
+        FB_UNROLL (int v = 0; v < vecs; v++)
             acc[r][v] = v_load(start + v / VECS * start_panel + r * start_row + v % VECS * LANES);
     if (by_rows) {
         for (ptrdiff_t k = k0; k < k1; k += PANEL) {
             const real *A = p->A + k * p->A_ld + r0 * PANEL;
-            chain(rows, panels, acc, A, PANEL, 1, p->B + k * PANEL, p->B_panel, k1 - k < PANEL ? k1 - k : PANEL);
+            chain(rows, vecs, acc, A, PANEL, 1, p->B + k * PANEL, p->B_panel, k1 - k < PANEL ? k1 - k : PANEL);
         }
     } else {
-        chain(rows, panels, acc, p->A + k0 * PANEL + r0, 1, PANEL, p->B + k0 * PANEL, p->B_panel, k1 - k0);
+        chain(rows, vecs, acc, p->A + k0 * PANEL + r0, 1, PANEL, p->B + k0 * PANEL, p->B_panel, k1 - k0);
     }
     FB_UNROLL (int r = 0; r < rows; r++)
-        FB_UNROLL (int v = 0; v < panels * VECS; v++)
+        FB_UNROLL (int v = 0; v < vecs; v++)
             v_store(C + v / VECS * p->C_panel + r * PANEL + v % VECS * LANES, acc[r][v]);
 }
 
-/* Lines k0..k1 of the product, for `panels` <= MAX_PANELS panels of B and C; of a single row, ROW_PANELS. Without lines C
- * is the start; without rows there is nothing to do. */
-FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1)
+/* Lines k0..k1 of the product, for vectors_of() up to MAX_PANELS panels of B and C; of a single row, ROW_PANELS. Without
+ * lines C is the start; without rows there is nothing to do. */
+FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t vecs, ptrdiff_t k0, ptrdiff_t k1)
 {
-    const ptrdiff_t most_rows = TILE_ROWS[panels];
+    const ptrdiff_t most_rows = TILE_ROWS[vecs], panels = (vecs + VECS - 1) / VECS;
     /* lines to ask for beside each tile */
     const ptrdiff_t share = p->far && p->rows > 0 ? (k1 - k0) * most_rows / p->rows + 1 : 0;
     ptrdiff_t asked = k0, k = k0, k_end;
@@ -88,10 +93,10 @@ FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff
             rows = next_part(p->rows - r, most_rows);
             for (const ptrdiff_t end = asked + share < k1 ? asked + share : k1; asked < end; asked++)
                 for (ptrdiff_t i = 0; i < panels; i++) FB_PREFETCH(p->B + (panels + i) * p->B_panel + asked * PANEL);
-            switch (panels * 16 + rows) {
-#define CASE(ROWS, PANELS)                                                                                             \
-    case PANELS * 16 + ROWS:                                                                                           \
-        tile(by_rows, ROWS, PANELS, p, r, k, k_end);                                                                   \
+            switch (vecs * 16 + rows) {
+#define CASE(ROWS, VECTORS)                                                                                            \
+    case (VECTORS) * 16 + ROWS:                                                                                        \
+        tile(by_rows, ROWS, VECTORS, p, r, k, k_end);                                                                  \
         break;
                 TILES(CASE)
 #undef CASE
@@ -100,8 +105,8 @@ FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t panels, ptrdiff
     } while ((k = k_end) < k1);
 }
 
-static void multiply_by_rows(const product *p, ptrdiff_t panels, ptrdiff_t k0, ptrdiff_t k1)
+static void multiply_by_rows(const product *p, ptrdiff_t vecs, ptrdiff_t k0, ptrdiff_t k1)
 {
-    multiply(1, p, panels, k0, k1);
+    multiply(1, p, vecs, k0, k1);
 }
-static void multiply_by_columns(const product *p, ptrdiff_t panels, ptrdiff_t K) { multiply(0, p, panels, 0, K); }
+static void multiply_by_columns(const product *p, ptrdiff_t vecs, ptrdiff_t K) { multiply(0, p, vecs, 0, K); }

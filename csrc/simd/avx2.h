@@ -15,11 +15,13 @@ typedef __m256d vec;
 #define SET_INT(b) _mm256_set1_epi64x((int64_t)(b))
 #endif
 typedef vec mask;
-enum { LANES = 32 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 1, ROW_PANELS = 4, MAX_ROWS = 6 };
-/* 6 rows x 1 panel: 12 accumulators, 2 of the panel, 1 broadcast: 15 of 16 registers.
+enum { LANES = 32 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 1, ROW_PANELS = 4, MAX_ROWS = 12 };
+/* 6 rows x 1 panel, 12 x half of one: 12 accumulators, 2 of the panel, 1 broadcast: 15 of 16 registers.
  * A single row: up to 4 panels, 8 chains of fma, as many as are under way at once. */
-#define TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(1, 3) X(1, 4)
-static const int TILE_ROWS[] = {0, 6, 1, 1, 1};
+#define TILES_6(X, vecs) X(1, vecs) X(2, vecs) X(3, vecs) X(4, vecs) X(5, vecs) X(6, vecs)
+#define TILES_12(X, vecs) TILES_6(X, vecs) X(7, vecs) X(8, vecs) X(9, vecs) X(10, vecs) X(11, vecs) X(12, vecs)
+#define TILES(X) TILES_12(X, 1) TILES_6(X, 2) X(1, 4) X(1, 6) X(1, 8)
+static const int TILE_ROWS[] = {0, 12, 6, 0, 1, 0, 1, 0, 1};
 
 #include "x86.h"
 

@@ -21,7 +21,7 @@ typedef __mmask8 mask;
 #define PICK_BLOCKS _mm512_shuffle_f64x2
 #endif
 enum { LANES = 64 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 4, ROW_PANELS = 4, MAX_ROWS = 14 };
-/* 6 x 4, 8 x 3, 12 x 2, 14 x 1 panels: at most 24 accumulators, 4 of the panels, 1 broadcast, of 32 registers. */
+/* 6 x 4, 8 x 3, 12 x 2, 14 x 1 panels, a vector each: at most 24 accumulators, 4 of the panels, 1 broadcast, of 32 registers. */
 #define TILES_6(X, np) X(1, np) X(2, np) X(3, np) X(4, np) X(5, np) X(6, np)
 #define TILES_8(X, np) TILES_6(X, np) X(7, np) X(8, np)
 #define TILES_12(X, np) TILES_8(X, np) X(9, np) X(10, np) X(11, np) X(12, np)

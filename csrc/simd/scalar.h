@@ -4,8 +4,8 @@
 typedef real vec;
 typedef int mask;
 enum { LANES = 1, VECS = PANEL / LANES, MAX_PANELS = 1, ROW_PANELS = 1, MAX_ROWS = 1 };
-#define TILES(X) X(1, 1)
-static const int TILE_ROWS[] = {0, 1};
+#define TILES(X) X(1, VECS / 2) X(1, VECS)
+static const int TILE_ROWS[] = {[VECS / 2] = 1, [VECS] = 1};
 
 #if FB_REAL == 32
 #define F(op) op##f
