@@ -81,13 +81,15 @@ cdef class Passes(Team):
         cdef Workspace rows = self.spare
         pace = self.answer_pace if 1 < n_threads and flops < LONG_ANSWER else None
         self.spare = None
-        cdef ptrdiff_t block
+        cdef ptrdiff_t share, n_blocks, block
         answer.refused = answer.overflowed = False
         try:
             if pace is not None:
                 self.answer_pace = None
                 n_threads = min(n_threads, <int> pace.next()[0])
-            block = max(1, min(self.answer_rows, (n + n_threads - 1) // n_threads))
+            share = max(1, (n + n_threads - 1) // n_threads)
+            n_blocks = (share + self.answer_rows - 1) // self.answer_rows  # as many for each thread, of equal size
+            block = (share + n_blocks - 1) // n_blocks
             if rows is None or rows.rows < n_threads * block or rows.n_threads < n_threads or rows.sparse != X.sparse:
                 rows = self.workspace_of((n_threads * block, 0, n_threads, (KEEP_NOTHING,) * (self.L + 1), self.L + 1,
                                           X.sparse))
