@@ -142,10 +142,10 @@ typedef struct {
                      ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld); /* BP4 */
     void (*bias_gradient)(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db); /* BP3, one panel */
     /* n_lines rows of a panel in place, with their state m, v and, if one is kept, their average (else NULL); returns the
-     * sum of their squares after the step. */
-    double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines,
+     * sum of their squares after the step. by_inputs: of at most PANEL lines, added as if they were columns. */
+    double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, int by_inputs,
                      const fb_step *step); /* U */
-    /* The same sum, and that of g^2; by_inputs: of at most PANEL lines, added as if they were columns. */
+    /* The same sum, and that of g^2. */
     double (*squares)(const void *W, ptrdiff_t n_lines, int by_inputs);
     double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines, int by_inputs, const fb_step *step);
     /* The first layer of a sparse X, on its nonzeros alone: F, the nonzeros of one part of a batch, and BP4 from all parts

@@ -106,7 +106,7 @@ cdef extern from "fastbp.h" nogil:
                          ptrdiff_t n_columns, void *dW, ptrdiff_t dW_ld) noexcept nogil
         void (*bias_gradient)(const void *delta, ptrdiff_t n, ptrdiff_t n_rows, void *db) noexcept nogil
         double (*update)(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines,
-                         const fb_step *step) noexcept nogil
+                         int by_inputs, const fb_step *step) noexcept nogil
         double (*squares)(const void *W, ptrdiff_t n_lines, int by_inputs) noexcept nogil
         double (*gradient_squares)(const void *W, const void *dW, ptrdiff_t n_lines, int by_inputs,
                                    const fb_step *step) noexcept nogil

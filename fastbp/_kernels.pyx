@@ -348,7 +348,7 @@ def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momen
     W_, dW_, m_, v_, average_ = [_Matrix.pack(k, x.reshape(1, -1))
                                  for x in (W, dW, m, v, W if average is None else average)]
     squares = k.update(W_.data, dW_.data, m_.data, v_.data, NULL if average is None else average_.data,
-                       panels(W.shape[0], W.dtype.itemsize), &step)
+                       panels(W.shape[0], W.dtype.itemsize), False, &step)
     results = [W_.unpack(k)[0], m_.unpack(k)[0], v_.unpack(k)[0]]
     return (*results, squares) if average is None else (*results, average_.unpack(k)[0], squares)
 

@@ -12,8 +12,8 @@ from fastbp._memory import MOST_LINES
 
 cnp.import_array()
 
-# Panels in a tile: enough to use its one panel of delta (by inputs, of a_prev) again, few enough to share a layer out
-# among threads.
+# Panels in a tile: enough to use its one panel of delta again, few enough to share a layer out among threads. By inputs
+# as many as can be: the nonzeros of its one panel of a_prev are used for all of them.
 cdef ptrdiff_t TILE_PANELS = 2
 
 
@@ -33,7 +33,7 @@ cdef class Parameters:
         # not where the panels over the outputs would be mostly padding
         self.first_by_inputs = by_inputs and self.sizes[1] > self.n_panel // 2
         self._allocate()
-        self.cut_tiles(TILE_PANELS)
+        self.cut_tiles(MAX_TILE_PANELS if self.first_by_inputs else TILE_PANELS)
 
     def __dealloc__(self):
         free(self.layer)

@@ -197,21 +197,17 @@ cdef class Phases(Optimizer):
         cdef ptrdiff_t dW_ld = self.n_panel, l = tile.l, p, at, ld = self.W_ld(l), step = self.block_step(l)
         cdef bint by_inputs = self.by_inputs(l)
         cdef char *W = self.weights(l)
-        cdef double squares
         if self.clip_norm > 0:
             dW, dW_ld = self.dW[l] + tile.offset, ld
         else:
             self._tile_gradient(rows, job, tile, n, n_threads, dW, dW_ld)  # BP4
         for p in range(tile.n_panels):
             at = tile.offset + p * ld * FB_LINE
-            squares = self.k.update(
+            self.squares[tile.block + p * step] = self.k.update(
                 W + at, dW + p * dW_ld * FB_LINE, self.m[l] + at, self.v[l] + at,
-                self.average[l] + at if self.averages else NULL, tile.n_rows, &self.steps[l])  # U
-            if by_inputs:
-                squares = self.k.squares(W + at, tile.n_rows, True)
-            else:
+                self.average[l] + at if self.averages else NULL, tile.n_rows, by_inputs, &self.steps[l])  # U
+            if not by_inputs:
                 self.k.mirror(&self.layer[l], tile.j, tile.k + p * self.n_panel)
-            self.squares[tile.block + p * step] = squares
         for p in range(self._lines_of_biases(tile)):
             at = (tile.j // self.n_panel + p) * FB_LINE
             if self.clip_norm > 0:
@@ -219,7 +215,7 @@ cdef class Phases(Optimizer):
             else:
                 self.k.bias_gradient(rows.delta[l] + at * rows.ld, n, self._outputs(tile, p), db)  # BP3
             self.k.update(<char *> self.layer[l].b + at, db, self.mb[l] + at, self.vb[l] + at,
-                          self.average_b[l] + at if self.averages else NULL, 1, &self.steps[0])  # U
+                          self.average_b[l] + at if self.averages else NULL, 1, False, &self.steps[0])  # U
 
     cdef ptrdiff_t _lines_of_biases(self, Tile *tile) noexcept nogil:
         """The biases that this tile owns: those of its outputs, if its inputs are the first."""

@@ -70,9 +70,10 @@ static void t_gradient_sparse(const void *delta, const fb_sorted *X, ptrdiff_t p
 {
     gradient_sparse(delta, X, panel, n_outputs, n_inputs, by_inputs, dW);
 }
-static double t_update(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, const fb_step *step)
+static double t_update(void *W, const void *dW, void *m, void *v, void *average, ptrdiff_t n_lines, int by_inputs,
+                       const fb_step *step)
 {
-    return update(W, dW, m, v, average, n_lines, step);
+    return update(W, dW, m, v, average, n_lines, by_inputs, step);
 }
 static double t_gradient_squares(const void *W, const void *dW, ptrdiff_t n_lines, int by_inputs, const fb_step *step)
 {

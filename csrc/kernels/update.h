@@ -81,10 +81,38 @@ FB_INLINE vec step_schedule_free(const fb_step *step, vec y, vec g, real *z, rea
     return v_fma(v_set((real)(1 - step->beta_1)), v_sub(z_new, x_new), x_new);
 }
 
+/* The sum of W^2: column by column, then the columns in order. */
+static double sum_squares(const real *W, ptrdiff_t n_lines)
+{
+    real squares[PANEL] = {0};
+    for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) {
+        const vec w = v_load(W + i);
+        v_store(squares + i % PANEL, v_fma(w, w, v_load(squares + i % PANEL)));
+    }
+    return sum_line(squares);
+}
+
+/* The same sum, of at most PANEL lines that are the columns, by transposes in registers. */
+static double sum_squares_by_inputs(const real *W, ptrdiff_t n_lines)
+{
+    real squares[PANEL];
+    for (ptrdiff_t k = 0; k < PANEL; k += LANES) {
+        vec sum = v_set(0);
+        for (ptrdiff_t j = 0; j < PANEL; j += LANES) {
+            vec r[LANES];
+            FB_UNROLL (int i = 0; i < LANES; i++) r[i] = k + i < n_lines ? v_load(W + (k + i) * PANEL + j) : v_set(0);
+            v_transpose(r);
+            FB_UNROLL (int i = 0; i < LANES; i++) sum = v_fma(r[i], r[i], sum);
+        }
+        v_store(squares + k, sum);
+    }
+    return sum_line(squares);
+}
+
 /* One optimizer on n_lines lines; the sum of squares of the new W. Of each line it asks for the one n_lines further on, in
  * the panel's next block: large weights lie beyond L2. */
 FB_INLINE double update_by(fb_solver solver, int extras, real *W, const real *dW, real *m, real *v, real *x,
-                           ptrdiff_t n_lines, const fb_step *given)
+                           ptrdiff_t n_lines, int by_inputs, const fb_step *given)
 {
     const fb_step step = *given; /* a copy, which no store can change: its constants stay in registers */
     const ptrdiff_t count = n_lines * PANEL;
@@ -104,9 +132,10 @@ FB_INLINE double update_by(fb_solver solver, int extras, real *W, const real *dW
                               : solver == FB_RMSPROP ? step_rmsprop(&step, extras, w, g, v + i)
                                                      : step_schedule_free(&step, w, g, m + i, v + i, x + i);
             v_store(W + i, w_new);
-            squares[j] = v_fma(w_new, w_new, squares[j]);
+            if (!by_inputs) squares[j] = v_fma(w_new, w_new, squares[j]);
         }
     }
+    if (by_inputs) return sum_squares_by_inputs(W, n_lines);
     for (int j = 0; j < VECS; j++) v_store(sums + j * LANES, squares[j]);
     return sum_line(sums);
 }
@@ -121,9 +150,10 @@ static void follow(real *average, const real *W, ptrdiff_t count, const fb_step 
     }
 }
 
-static double update(real *W, const real *dW, real *m, real *v, real *average, ptrdiff_t n_lines, const fb_step *step)
+static double update(real *W, const real *dW, real *m, real *v, real *average, ptrdiff_t n_lines, int by_inputs,
+                     const fb_step *step)
 {
-#define BY(solver, extras) update_by(solver, extras, W, dW, m, v, average, n_lines, step)
+#define BY(solver, extras) update_by(solver, extras, W, dW, m, v, average, n_lines, by_inputs, step)
     const int extras = step->clip > 0 || step->decay > 0;
     double squares = 0;
     switch (step->solver) {
@@ -171,34 +201,6 @@ static double gradient_squares_by_inputs(const real *W, const real *dW, ptrdiff_
         sum += squares;
     }
     return sum;
-}
-
-/* The sum of W^2 as update() returns it. */
-static double sum_squares(const real *W, ptrdiff_t n_lines)
-{
-    real squares[PANEL] = {0};
-    for (ptrdiff_t i = 0; i < n_lines * PANEL; i += LANES) {
-        const vec w = v_load(W + i);
-        v_store(squares + i % PANEL, v_fma(w, w, v_load(squares + i % PANEL)));
-    }
-    return sum_line(squares);
-}
-
-/* The same sum, of at most PANEL lines that are the columns, by transposes in registers. */
-static double sum_squares_by_inputs(const real *W, ptrdiff_t n_lines)
-{
-    real squares[PANEL];
-    for (ptrdiff_t k = 0; k < PANEL; k += LANES) {
-        vec sum = v_set(0);
-        for (ptrdiff_t j = 0; j < PANEL; j += LANES) {
-            vec r[LANES];
-            FB_UNROLL (int i = 0; i < LANES; i++) r[i] = k + i < n_lines ? v_load(W + (k + i) * PANEL + j) : v_set(0);
-            v_transpose(r);
-            FB_UNROLL (int i = 0; i < LANES; i++) sum = v_fma(r[i], r[i], sum);
-        }
-        v_store(squares + k, sum);
-    }
-    return sum_line(squares);
 }
 
 /* Wt[k.., j..] = W[j.., k..]^T for one PANEL x PANEL block, by transposes in registers. */
