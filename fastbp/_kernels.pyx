@@ -333,10 +333,12 @@ def gradient_sparse(delta, X, order=None, dropout=None, n_parts=1, by_inputs=Fal
 
 
 def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momentum=0.9, nesterov=True, beta_1=0.9,
-           beta_2=0.999, rho=0.9, epsilon=1e-8, clip=0.0, decay=0.0, average=None, share=0.0, isa=None):
+           beta_2=0.999, rho=0.9, epsilon=1e-8, clip=0.0, decay=0.0, average=None, share=0.0, by_inputs=False,
+           isa=None):
     """U on a row of parameters (n,): new W, m, v, their average if one is given, the sum of squares of the new W.
 
-    `learning_rate` and `decay` are taken as they are; `share` is that of the new W (or z) in the average.
+    `learning_rate` and `decay` are taken as they are; `share` is that of the new W (or z) in the average. by_inputs:
+    the row is at most a panel of lines, one after the other, whose squares are added as if they were columns.
     """
     cdef const fb_kernels *k = kernels_for(isa, W.dtype)
     cdef fb_step step
@@ -348,7 +350,7 @@ def update(W, dW, m, v, solver, scale=1.0, alpha=0.0, learning_rate=0.001, momen
     W_, dW_, m_, v_, average_ = [_Matrix.pack(k, x.reshape(1, -1))
                                  for x in (W, dW, m, v, W if average is None else average)]
     squares = k.update(W_.data, dW_.data, m_.data, v_.data, NULL if average is None else average_.data,
-                       panels(W.shape[0], W.dtype.itemsize), False, &step)
+                       panels(W.shape[0], W.dtype.itemsize), by_inputs, &step)
     results = [W_.unpack(k)[0], m_.unpack(k)[0], v_.unpack(k)[0]]
     return (*results, squares) if average is None else (*results, average_.unpack(k)[0], squares)
 

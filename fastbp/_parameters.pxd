@@ -37,6 +37,7 @@ cdef class Parameters:
     cdef ptrdiff_t block_step(self, ptrdiff_t l) noexcept nogil
     cdef ptrdiff_t W_lines(self, ptrdiff_t l) noexcept nogil
     cdef ptrdiff_t b_lines(self, ptrdiff_t l) noexcept nogil
+    cdef ptrdiff_t _tile_width(self, ptrdiff_t l, ptrdiff_t tile_panels) noexcept nogil
     cdef (ptrdiff_t, ptrdiff_t) _rows_and_columns(self, ptrdiff_t l) noexcept nogil
     cdef pack(self, ptrdiff_t l, coef, char *W, intercept, char *b)
     cdef unpack(self, ptrdiff_t l, const char *W, const char *b)

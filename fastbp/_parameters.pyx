@@ -12,9 +12,9 @@ from fastbp._memory import MOST_LINES
 
 cnp.import_array()
 
-# Panels in a tile: enough to use its one panel of delta again, few enough to share a layer out among threads. By inputs
-# as many as can be: the nonzeros of its one panel of a_prev are used for all of them.
-cdef ptrdiff_t TILE_PANELS = 2
+# Panels in a tile: enough to use its one panel of delta again, few enough to share a layer out among threads; and how
+# many times as many by inputs, where the nonzeros of its one panel of a_prev are read once for all of them.
+cdef ptrdiff_t TILE_PANELS = 2, BY_INPUTS = 4
 
 
 cdef class Parameters:
@@ -33,7 +33,7 @@ cdef class Parameters:
         # not where the panels over the outputs would be mostly padding
         self.first_by_inputs = by_inputs and self.sizes[1] > self.n_panel // 2
         self._allocate()
-        self.cut_tiles(MAX_TILE_PANELS if self.first_by_inputs else TILE_PANELS)
+        self.cut_tiles(TILE_PANELS)
 
     def __dealloc__(self):
         free(self.layer)
@@ -90,7 +90,7 @@ cdef class Parameters:
         return self.layer[l].rows // self.n_panel
 
     def cut_tiles(self, ptrdiff_t tile_panels):
-        """List the tiles of all layers, of at most so many panels; any number gives the same results.
+        """List the tiles of all layers, of at most so many panels (by inputs, more); any number gives the same results.
 
         Tiles of the same panels follow one another, so that these stay in the cache while the rows pass by.
         """
@@ -98,9 +98,9 @@ cdef class Parameters:
         cdef Tile *tile
         if not 1 <= tile_panels <= MAX_TILE_PANELS:
             raise ValueError(f"got {tile_panels} panels in a tile, expected 1 to {MAX_TILE_PANELS}.")
-        width = tile_panels * self.n_panel
         for l in range(1, self.L + 1):
             n_rows, n_columns = self._rows_and_columns(l)
+            width = self._tile_width(l, tile_panels)
             n_tiles += (n_rows + self.n_panel - 1) // self.n_panel * ((n_columns + width - 1) // width)
         free(self.tiles)
         self.n_tiles = 0
@@ -110,6 +110,7 @@ cdef class Parameters:
         self.n_tiles = n_tiles
         for l in range(1, self.L + 1):
             n_rows, n_columns = self._rows_and_columns(l)
+            width = self._tile_width(l, tile_panels)
             step = panels(self.layer[l].n_in, self.itemsize)
             for column in range(0, n_columns, width):
                 for row in range(0, n_rows, self.n_panel):
@@ -123,6 +124,11 @@ cdef class Parameters:
                     work += tile.n_rows * tile.n_columns
                     tile += 1
             line += self.b_lines(l)
+
+    cdef ptrdiff_t _tile_width(self, ptrdiff_t l, ptrdiff_t tile_panels) noexcept nogil:
+        """Columns of a tile."""
+        return self.n_panel * (min(BY_INPUTS * tile_panels, <ptrdiff_t> MAX_TILE_PANELS) if self.by_inputs(l)
+                               else tile_panels)
 
     cdef (ptrdiff_t, ptrdiff_t) _rows_and_columns(self, ptrdiff_t l) noexcept nogil:
         """Of the weights as they are stored."""

@@ -194,7 +194,7 @@ cdef class Phases(Optimizer):
         cdef char[(MAX_TILE_PANELS * 16 + 2) * 64] block  # at most 16 lines of 64 bytes a panel, one line of biases
         cdef char *db = <char *> ((<size_t> &block[0] + FB_LINE - 1) // FB_LINE * FB_LINE)
         cdef char *dW = db + FB_LINE
-        cdef ptrdiff_t dW_ld = self.n_panel, l = tile.l, p, at, ld = self.W_ld(l), step = self.block_step(l)
+        cdef ptrdiff_t dW_ld = self.n_panel, l = tile.l, p, at, ld = self.W_ld(l), stride = self.block_step(l)
         cdef bint by_inputs = self.by_inputs(l)
         cdef char *W = self.weights(l)
         if self.clip_norm > 0:
@@ -203,7 +203,7 @@ cdef class Phases(Optimizer):
             self._tile_gradient(rows, job, tile, n, n_threads, dW, dW_ld)  # BP4
         for p in range(tile.n_panels):
             at = tile.offset + p * ld * FB_LINE
-            self.squares[tile.block + p * step] = self.k.update(
+            self.squares[tile.block + p * stride] = self.k.update(
                 W + at, dW + p * dW_ld * FB_LINE, self.m[l] + at, self.v[l] + at,
                 self.average[l] + at if self.averages else NULL, tile.n_rows, by_inputs, &self.steps[l])  # U
             if not by_inputs:

@@ -200,6 +200,10 @@ def test_squares_do_not_depend_on_how_the_block_is_stored(isa, dtype, shape, rng
     expected = _kernels.squares(W, isa=isa)
     assert expected == pytest.approx(np.sum(W.astype(np.float64) ** 2), rel=16 * float(np.finfo(dtype).eps))
     assert _kernels.squares(W, by_inputs=True, isa=isa) == expected
+    lines = np.zeros((W.shape[1], n_panel), dtype)
+    lines[:, : len(W)] = W.T
+    zero = np.zeros(lines.size, dtype)  # the gradient and its moments: W stays as it is
+    assert _kernels.update(lines.ravel(), zero, zero, zero, "adam", by_inputs=True, isa=isa)[-1] == expected
     options = dict(alpha=ALPHA, scale=SCALE)
     W64, dW64 = as_float64(W, dW)
     got = _kernels.gradient_squares(W, dW, **options, by_inputs=True, isa=isa)

@@ -34,10 +34,12 @@ FB_INLINE ptrdiff_t next_part(ptrdiff_t remaining, ptrdiff_t most)
     return (remaining + parts - 1) / parts;
 }
 
-/* The vectors of `panels` panels, `columns` in all from the first of them on; of one that is half padding, half as many. */
+/* Vectors in `panels` panels; of one panel half as many where they hold its columns, and half of that, and so on. */
 FB_INLINE ptrdiff_t vectors_of(ptrdiff_t panels, ptrdiff_t columns)
 {
-    return VECS > 1 && columns <= PANEL / 2 ? VECS / 2 : panels * VECS;
+    ptrdiff_t vecs = panels * VECS;
+    while (vecs > 1 && columns <= vecs / 2 * LANES) vecs /= 2;
+    return vecs;
 }
 
 /* acc[r][.] += A[r row_step + k k_step] B[k][.] for k < K */
@@ -79,8 +81,8 @@ FB_INLINE void tile(int by_rows, int rows, int vecs, const product *p, ptrdiff_t
             v_store(C + v / VECS * p->C_panel + r * PANEL + v % VECS * LANES, acc[r][v]);
 }
 
-/* Lines k0..k1 of the product, for vectors_of() up to MAX_PANELS panels of B and C; of a single row, ROW_PANELS. Without
- * lines C is the start; without rows there is nothing to do. */
+/* Lines k0..k1 of the product, for the vectors_of() up to MAX_PANELS panels of B and C; of a single row, ROW_PANELS.
+ * Without lines C is the start; without rows there is nothing to do. */
 FB_INLINE void multiply(int by_rows, const product *p, ptrdiff_t vecs, ptrdiff_t k0, ptrdiff_t k1)
 {
     const ptrdiff_t most_rows = TILE_ROWS[vecs], panels = (vecs + VECS - 1) / VECS;

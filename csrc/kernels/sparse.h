@@ -17,7 +17,8 @@ FB_INLINE real value_at(const fb_csr *X, int64_t i, const fb_dropout *drop, uint
     return unit_bits(key, k) < drop_below(drop) ? 0 : scaled;
 }
 
-/* Nonzeros of a row that are read at once, and panels of outputs that pass by them at once. */
+/* Nonzeros of a row that are read at once, panels of outputs that pass by them at once, and how many nonzeros ahead their
+ * lines are asked for. */
 enum { NONZEROS = 128, PANELS_AT_ONCE = 4, NONZEROS_AHEAD = 32 };
 
 /* z[p][.] += sum_i x[i] Wt[p][column[i]][.] for `panels` panels of outputs. */

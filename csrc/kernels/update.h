@@ -109,8 +109,8 @@ static double sum_squares_by_inputs(const real *W, ptrdiff_t n_lines)
     return sum_line(squares);
 }
 
-/* One optimizer on n_lines lines; the sum of squares of the new W. Of each line it asks for the one n_lines further on, in
- * the panel's next block: large weights lie beyond L2. */
+/* One optimizer on n_lines lines; the sum of squares of the new W. Of each line it asks for the one n_lines further on,
+ * in the panel's next block: large weights lie beyond L2. */
 FB_INLINE double update_by(fb_solver solver, int extras, real *W, const real *dW, real *m, real *v, real *x,
                            ptrdiff_t n_lines, int by_inputs, const fb_step *given)
 {

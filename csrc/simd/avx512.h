@@ -21,11 +21,12 @@ typedef __mmask8 mask;
 #define PICK_BLOCKS _mm512_shuffle_f64x2
 #endif
 enum { LANES = 64 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 4, ROW_PANELS = 4, MAX_ROWS = 14 };
-/* 6 x 4, 8 x 3, 12 x 2, 14 x 1 panels, a vector each: at most 24 accumulators, 4 of the panels, 1 broadcast, of 32 registers. */
-#define TILES_6(X, np) X(1, np) X(2, np) X(3, np) X(4, np) X(5, np) X(6, np)
-#define TILES_8(X, np) TILES_6(X, np) X(7, np) X(8, np)
-#define TILES_12(X, np) TILES_8(X, np) X(9, np) X(10, np) X(11, np) X(12, np)
-#define TILES_14(X, np) TILES_12(X, np) X(13, np) X(14, np)
+/* 6 x 4, 8 x 3, 12 x 2, 14 x 1 panels, each a vector: at most 24 accumulators, 4 of the panels, 1 broadcast, of 32
+ * registers. */
+#define TILES_6(X, vecs) X(1, vecs) X(2, vecs) X(3, vecs) X(4, vecs) X(5, vecs) X(6, vecs)
+#define TILES_8(X, vecs) TILES_6(X, vecs) X(7, vecs) X(8, vecs)
+#define TILES_12(X, vecs) TILES_8(X, vecs) X(9, vecs) X(10, vecs) X(11, vecs) X(12, vecs)
+#define TILES_14(X, vecs) TILES_12(X, vecs) X(13, vecs) X(14, vecs)
 #define TILES(X) TILES_14(X, 1) TILES_12(X, 2) TILES_8(X, 3) TILES_6(X, 4)
 static const int TILE_ROWS[] = {0, 14, 12, 8, 6};
 

@@ -15,11 +15,11 @@ typedef uint64x2_t mask;
 #define FROM_INT vreinterpretq_f64_u64
 #endif
 enum { LANES = 16 / sizeof(real), VECS = PANEL / LANES, MAX_PANELS = 1, ROW_PANELS = 4, MAX_ROWS = 6 };
-/* 6 rows x 1 panel: 24 accumulators, 4 of the panel, 1 broadcast: 29 of 32 registers. 6 x half of one: 12.
+/* 6 rows x 1 panel: 24 accumulators, 4 of the panel, 1 broadcast: 29 of 32 registers. 6 x parts of one: 12 or 6.
  * A single row: up to 4 panels, 16 chains of fma, as many as are under way at once. */
 #define TILES_6(X, vecs) X(1, vecs) X(2, vecs) X(3, vecs) X(4, vecs) X(5, vecs) X(6, vecs)
-#define TILES(X) TILES_6(X, 2) TILES_6(X, 4) X(1, 8) X(1, 12) X(1, 16)
-static const int TILE_ROWS[] = {[2] = 6, [4] = 6, [8] = 1, [12] = 1, [16] = 1};
+#define TILES(X) TILES_6(X, 1) TILES_6(X, 2) TILES_6(X, 4) X(1, 8) X(1, 12) X(1, 16)
+static const int TILE_ROWS[] = {[1] = 6, [2] = 6, [4] = 6, [8] = 1, [12] = 1, [16] = 1};
 
 #if FB_REAL == 32
 FB_INLINE vec v_set_bits(bits b) { return FROM_INT(vdupq_n_u32(b)); }

@@ -4,8 +4,12 @@
 typedef real vec;
 typedef int mask;
 enum { LANES = 1, VECS = PANEL / LANES, MAX_PANELS = 1, ROW_PANELS = 1, MAX_ROWS = 1 };
-#define TILES(X) X(1, VECS / 2) X(1, VECS)
-static const int TILE_ROWS[] = {[VECS / 2] = 1, [VECS] = 1};
+#if FB_REAL == 32
+#define TILES(X) X(1, 1) X(1, 2) X(1, 4) X(1, 8) X(1, 16)
+#else
+#define TILES(X) X(1, 1) X(1, 2) X(1, 4) X(1, 8)
+#endif
+static const int TILE_ROWS[] = {[1] = 1, [2] = 1, [4] = 1, [8] = 1, [16] = 1};
 
 #if FB_REAL == 32
 #define F(op) op##f

@@ -457,7 +457,9 @@ static void update_case(const fb_step *step, int averaged, generator draw, ptrdi
     real *W = take(n + GAP, draw), *dW = take(n, draw), *m = take(n + GAP, draw), *v = take(n + GAP, draw);
     real *average = averaged || step->solver == FB_SCHEDULE_FREE ? take(n + GAP, draw) : NULL;
     for (ptrdiff_t j = 0; j < size; j++) v[j] = v[j] < 0 ? -v[j] : v[j];
-    const double of_gradient = K->gradient_squares(W, dW, n, n <= PANEL, step), squares = K->update(W, dW, m, v, average, n, 0, step);
+    const int by_inputs = n <= PANEL;
+    const double of_gradient = K->gradient_squares(W, dW, n, by_inputs, step);
+    const double squares = K->update(W, dW, m, v, average, n, by_inputs, step);
     see(W, size);
     see(m, size);
     see(v, size);
