@@ -13,7 +13,7 @@ from fastbp._memory import MOST_LINES
 cnp.import_array()
 
 # Panels in a tile: enough to use its one panel of delta again, few enough to share a layer out among threads; and how
-# many times as many by inputs, where the nonzeros of its one panel of a_prev are read once for all of them.
+# many times as many by inputs, where the nonzeros of its one panel of a_prev stay in the cache for all of them.
 cdef ptrdiff_t TILE_PANELS = 2, BY_INPUTS = 4
 
 

@@ -53,8 +53,6 @@ static void forward_sparse_row(const fb_layer *layer, const fb_csr *X, int64_t r
         for (int64_t e = 0; e < count; e++) {
             column[e] = column_at(X, i + e);
             x[e] = value_at(X, i + e, drop, key, column[e]);
-            for (ptrdiff_t j = 0; e < NONZEROS_AHEAD && j < n_panels; j++)
-                FB_PREFETCH((const real *)layer->Wt + j * Wt_panel + column[e] * PANEL);
         }
         for (ptrdiff_t j = 0, panels; j < n_panels; j += panels) {
             const real *Wt = (const real *)layer->Wt + j * Wt_panel;
